@@ -1,0 +1,1 @@
+"""The kinds of file that hold Python: scripts and modules, and notebooks."""

@@ -1,0 +1,1 @@
+"""What is known about the code, computed once a file and shared by the rules."""

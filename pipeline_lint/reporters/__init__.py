@@ -1,0 +1,1 @@
+"""One module for each value of `--output-format`."""
