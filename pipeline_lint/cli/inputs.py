@@ -1,0 +1,61 @@
+"""From the paths of the command line to the files to check, interrupted fixes recovered on the way."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from pipeline_lint.api import file_options, find_files
+from pipeline_lint.cli.settings import Common
+from pipeline_lint.diagnostic import Failure
+from pipeline_lint.engine.files import FileOptions, discover
+from pipeline_lint.engine.transaction import journal_roots, recover
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What to check."""
+
+    files: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    """Standard input, under the name it is to have."""
+
+
+def find_inputs(common: Common) -> Inputs:
+    """The files below the given paths (this folder by default), or standard input for `-`."""
+    if common.stdin_filename is not None or common.paths == ("-",):
+        return _standard_input(common)
+    paths = common.paths or (".",)
+    _recover(common, paths)
+    inputs = Inputs(*find_files(paths, common.resolver))
+    if not inputs.files and not inputs.failures:
+        common.say(f"{click.style('warning', fg='yellow', bold=True)}: no Python files below {', '.join(paths)}")
+    return inputs
+
+
+def _standard_input(common: Common) -> Inputs:
+    name = common.stdin_filename or "<stdin>"
+    if common.paths not in ((), ("-",)):
+        raise click.UsageError("--stdin-filename reads standard input; give no other paths than `-`")
+    if common.watch:
+        raise click.UsageError("--watch needs files; standard input does not change")
+    inputs = Inputs(contents={name: sys.stdin.buffer.read()})
+    options = file_options(common.resolver.for_path(name))
+    if common.stdin_filename is None or not options.force_exclude or _is_included(name, options):
+        inputs.files.append(name)
+    return inputs
+
+
+def _is_included(name: str, options: FileOptions) -> bool:
+    return not Path(name).exists() or bool(discover([name], options).files)
+
+
+def _recover(common: Common, paths: tuple[str, ...]) -> None:
+    """Finishes or rolls back what a killed run left between two files."""
+    for root in journal_roots(paths):
+        for recovery in recover(root):
+            common.say(f"{click.style('recovered', fg='yellow', bold=True)}: {recovery}")

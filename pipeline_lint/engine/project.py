@@ -1,0 +1,152 @@
+"""What comes after the files: project rules over all summaries, then suppressions and per-file ignores."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_lint.config import Settings
+from pipeline_lint.diagnostic import Diagnostic, Failure, Place
+from pipeline_lint.engine.cache import Cache, content_key
+from pipeline_lint.engine.catalog import selected_rules
+from pipeline_lint.engine.check import check_bytes, diagnostic_of, rule_failure, summary_key
+from pipeline_lint.engine.result import FileResult, Outcome
+from pipeline_lint.engine.run import file_digest
+from pipeline_lint.engine.suppress import UNUSED_CODE, apply_suppressions, matches_selector
+from pipeline_lint.facts.project import Project
+from pipeline_lint.parsing import with_deep_stack
+from pipeline_lint.rule import ProjectRule, Rule
+
+if TYPE_CHECKING:
+    from pipeline_lint.source import Source
+
+
+class SummaryLoader:
+    """Summaries of project files that were not among those to check, read when a rule asks for them.
+
+    So a finding does not depend on which files pre-commit passes. Whatever is looked for is noted with its digest,
+    and a cached outcome counts only while all of that is unchanged.
+    """
+
+    def __init__(
+        self, settings: Settings, settings_digest: str, contents: Mapping[str, bytes], cache: Cache | None
+    ) -> None:
+        self._settings = settings
+        self._settings_digest = settings_digest
+        self._contents = contents
+        self._cache = cache
+        self._loaded: dict[str, FileResult | None] = {}
+
+    @property
+    def dependencies(self) -> tuple[tuple[str, str | None], ...]:
+        return tuple((path, file_digest(path)) for path in sorted(self._loaded))
+
+    def load(self, path: str, summarize: Callable[[Source], Any]) -> Any:
+        """The summary of a file on the disk; None where there is no such file or it is not Python."""
+        if path not in self._loaded:
+            self._loaded[path] = self._result(path)
+        result = self._loaded[path]
+        return None if result is None else result.summaries.get(summary_key(summarize))
+
+    def _result(self, path: str) -> FileResult | None:
+        try:
+            data = self._contents[path] if path in self._contents else Path(path).read_bytes()
+        except OSError:
+            return None
+        key = content_key(self._settings_digest + " summaries", path, data)
+        if self._cache is not None:
+            cached = self._cache.get([key]).get(key)
+            if isinstance(cached, FileResult):
+                return cached
+        rules = [rule for rule in selected_rules(self._settings) if isinstance(rule, ProjectRule)]
+        result = with_deep_stack(
+            check_bytes, path, data, rules=rules, min_confidence=self._settings.min_confidence, summarize=True
+        )
+        if self._cache is not None:
+            self._cache.put({key: result})
+        return result
+
+
+def conclude(settings: Settings, results: Mapping[str, FileResult], loader: SummaryLoader | None) -> Outcome:
+    """From the results of single files to the findings of a run."""
+    rules = selected_rules(settings)
+    by_path: dict[str, list[Diagnostic]] = {path: list(result.diagnostics) for path, result in results.items()}
+    failures = [failure for result in results.values() for failure in result.failures]
+    hidden: dict[str, set[str]] = defaultdict(set)
+    for diagnostic in _project_findings(settings, rules, results, loader, failures, hidden):
+        if diagnostic.path in by_path:
+            by_path[diagnostic.path].append(diagnostic)
+    kept: list[Diagnostic] = []
+    num_suppressed = 0
+    active = {(rule.code, rule.rule_name()) for rule in rules}
+    report_unused = any(rule.code == UNUSED_CODE for rule in rules)
+    for path, diagnostics in by_path.items():
+        result = results[path]
+        suppressed = apply_suppressions(
+            diagnostics,
+            result.suppressions,
+            active=active,
+            hidden=result.hidden | hidden[path],
+            report_unused=report_unused and not result.is_unparsable,
+        )
+        num_suppressed += suppressed.num_suppressed
+        kept.extend(suppressed.diagnostics)
+    dependencies = () if loader is None else loader.dependencies
+    return Outcome(tuple(_without_ignored(settings, kept)), tuple(failures), num_suppressed, dependencies)
+
+
+def _project_findings(
+    settings: Settings,
+    rules: Sequence[Rule],
+    results: Mapping[str, FileResult],
+    loader: SummaryLoader | None,
+    failures: list[Failure],
+    hidden: Mapping[str, set[str]],
+) -> list[Diagnostic]:
+    """The findings of all project rules; notes failures, and codes with findings below the reported confidence."""
+    summaries = {path: result.summaries for path, result in results.items() if result.summaries}
+    project_rules = [rule for rule in rules if isinstance(rule, ProjectRule)]
+    if not summaries or not project_rules:
+        return []
+    project = Project(summaries, load=None if loader is None else loader.load)
+    found = []
+    for rule in project_rules:
+        try:
+            for finding in rule.check_project(project):
+                if not isinstance(finding.at, Place):
+                    raise TypeError("a project rule's finding must be at a `Place` that a summary holds")
+                if finding.confidence < settings.min_confidence:
+                    hidden[finding.at.path].add(rule.code)
+                else:
+                    found.append(diagnostic_of(finding, rule, finding.at))
+        except Exception as error:
+            failures.append(rule_failure("(all files)", rule, error))
+    return found
+
+
+def _without_ignored(settings: Settings, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Takes away what `per-file-ignores` names."""
+    if not settings.per_file_ignores or not diagnostics:
+        return list(diagnostics)
+    import pathspec
+
+    specs = [
+        (pathspec.GitIgnoreSpec.from_lines([pattern]), selectors) for pattern, selectors in settings.per_file_ignores
+    ]
+    topics = {rule.code: rule.topic() for rule in selected_rules(settings)}
+    kept = []
+    for diagnostic in diagnostics:
+        relative = os.path.relpath(Path(diagnostic.path).absolute(), settings.root)
+        ignored = any(
+            selector in ("ALL", topics.get(diagnostic.code))
+            or matches_selector(selector, code=diagnostic.code, name=diagnostic.name)
+            for spec, selectors in specs
+            for selector in selectors
+            if spec.match_file(relative)
+        )
+        if not ignored:
+            kept.append(diagnostic)
+    return kept
