@@ -56,4 +56,4 @@ def reporter_names() -> list[str]:
 
 def load_reporter(name: str) -> Reporter:
     """The reporter of that name; only it is imported."""
-    return cast(Reporter, importlib.import_module(f"pipeline_lint.reporters.{name}"))
+    return cast("Reporter", importlib.import_module(f"pipeline_lint.reporters.{name}"))

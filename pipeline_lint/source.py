@@ -24,7 +24,7 @@ Fact = TypeVar("Fact")
 _PUNCTUATION = frozenset(
     "leading_lines lines_after_decorators header footer trailing_whitespace lpar rpar semicolon comma colon equal dot "
     "lbracket rbracket lbrace rbrace indent newline operator asynchronous first_colon second_colon star_etc separator "
-    "bar relative lines_after_module".split()
+    "bar relative lines_after_module star end conversion".split()
 )
 
 
@@ -266,6 +266,8 @@ def _walk(module: cst.Module) -> tuple[dict[int, cst.CSTNode], dict[type[Any], l
             by_kind[kind] = [node]
         for name in significant[kind]:
             value = getattr(node, name)
+            if value is None:
+                continue
             if value.__class__ is tuple or value.__class__ is list:
                 for child in reversed(value):
                     parents[id(child)] = node
@@ -285,7 +287,9 @@ def _significant_fields() -> dict[type[Any], tuple[str, ...]]:
         kind: tuple(
             field.name
             for field in reversed(dataclasses.fields(kind))
-            if field.name not in _PUNCTUATION and not field.name.startswith("whitespace")
+            if field.name not in _PUNCTUATION
+            and field.type not in (str, bool)
+            and not field.name.startswith("whitespace")
         )
         for kind in kinds
         if dataclasses.is_dataclass(kind) and not issubclass(kind, whitespace)

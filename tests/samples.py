@@ -16,7 +16,6 @@ import torch.nn.functional as F
 
 
 def loss_of(x):
-    p = torch.sigmoid(x)
     return -F.logsigmoid(x)
 """
 

@@ -62,9 +62,7 @@ def _check_once(common: Common, inputs: Inputs) -> None:
 
 def _check(common: Common, inputs: Inputs) -> Report:
     with progress_on_terminal(common, len(inputs.files)) as progress:
-        checker = Checker(
-            common.resolver, RunOptions(jobs=common.jobs, use_cache=common.use_cache, progress=progress)
-        )
+        checker = Checker(common.resolver, RunOptions(jobs=common.jobs, use_cache=common.use_cache, progress=progress))
         try:
             report = checker.check(inputs.files, contents=inputs.contents)
         finally:

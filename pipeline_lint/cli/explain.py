@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def explain(rule: str, output_format: str) -> None:
 
     found = page(find_rule(rule, SettingsResolver().for_path(Path.cwd())))
     text = render_text(found) if output_format == "text" else render_markdown(found)
-    if output_format == "text":
-        click.echo_via_pager(text) if click.get_text_stream("stdout").isatty() else click.echo(text)
+    if output_format == "text" and sys.stdout.isatty():
+        click.echo_via_pager(text)
     else:
         click.echo(text)

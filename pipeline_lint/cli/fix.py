@@ -13,8 +13,9 @@ from pipeline_lint.cli.output import print_failures, print_report, progress_on_t
 from pipeline_lint.cli.settings import HELP, Common, with_common_options
 from pipeline_lint.cli.watch import watch
 from pipeline_lint.diagnostic import Diagnostic
-from pipeline_lint.engine.fix import apply_fixes, unified_diff
+from pipeline_lint.engine.fix import apply_fixes
 from pipeline_lint.engine.fix_files import Accept, Fixed, fix_files, write_fixed
+from pipeline_lint.engine.patch import unified_diff
 from pipeline_lint.engine.run import RunOptions
 
 
@@ -73,7 +74,7 @@ def fix(
         return _write(common, inputs, fixed, exit_non_zero_on_fix=exit_non_zero_on_fix, exit_zero=exit_zero)
 
     if common.watch:
-        watch(common, lambda: None if run() else None)
+        watch(common, run)
         return
     sys.exit(run())
 
@@ -91,9 +92,7 @@ def _print_diff(common: Common, fixed: Fixed) -> int:
     return 2 if fixed.report.failures else 1 if fixed.after else 0
 
 
-def _write(
-    common: Common, inputs: Inputs, fixed: Fixed, *, exit_non_zero_on_fix: bool, exit_zero: bool
-) -> int:
+def _write(common: Common, inputs: Inputs, fixed: Fixed, *, exit_non_zero_on_fix: bool, exit_zero: bool) -> int:
     report = fixed.report
     if inputs.contents:
         (name, original), *_ = inputs.contents.items()
@@ -132,7 +131,9 @@ def _ask(common: Common) -> Accept:
 def _show(common: Common, diagnostic: Diagnostic, contents: Mapping[str, bytes]) -> None:
     assert diagnostic.fix is not None
     kind = diagnostic.fix.applicability.value
-    click.echo(f"\n{diagnostic.place}: {click.style(diagnostic.code, fg='red', bold=True)} {diagnostic.message}", err=True)
+    click.echo(
+        f"\n{diagnostic.place}: {click.style(diagnostic.code, fg='red', bold=True)} {diagnostic.message}", err=True
+    )
     click.echo(f"{kind} fix: {diagnostic.fix.message}", err=True)
     old = {path: contents[path] if path in contents else Path(path).read_bytes() for path in diagnostic.fix.paths}
     new = apply_fixes(old, [diagnostic], unsafe=True).contents

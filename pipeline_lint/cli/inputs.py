@@ -12,7 +12,8 @@ from pipeline_lint.api import file_options, find_files
 from pipeline_lint.cli.settings import Common
 from pipeline_lint.diagnostic import Failure
 from pipeline_lint.engine.files import FileOptions, discover
-from pipeline_lint.engine.transaction import journal_roots, recover
+from pipeline_lint.engine.recovery import recover
+from pipeline_lint.engine.roots import interrupted_roots
 
 
 @dataclass(slots=True)
@@ -56,6 +57,6 @@ def _is_included(name: str, options: FileOptions) -> bool:
 
 def _recover(common: Common, paths: tuple[str, ...]) -> None:
     """Finishes or rolls back what a killed run left between two files."""
-    for root in journal_roots(paths):
+    for root in interrupted_roots(paths):
         for recovery in recover(root):
             common.say(f"{click.style('recovered', fg='yellow', bold=True)}: {recovery}")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline_lint.cli.settings import HELP, reporting_errors
 from pipeline_lint.config import SettingsResolver
+
+if TYPE_CHECKING:
+    from pipeline_lint.cases import Case
 
 
 @click.group(invoke_without_command=True, context_settings=HELP)
@@ -50,7 +54,7 @@ def rules(context: click.Context, output_format: str) -> None:
     width = max(len(p.name) for p in pages)
     for p in pages:
         default = "default" if p.is_default else "off    "
-        click.echo(f"{p.code}  {p.name:{width}}  {default}  fix: {"/".join(p.fix_kinds):12}  {p.summary}")
+        click.echo(f"{p.code}  {p.name:{width}}  {default}  fix: {'/'.join(p.fix_kinds):12}  {p.summary}")
 
 
 @rules.command(context_settings=HELP)
@@ -91,21 +95,29 @@ def test(cases: tuple[Path, ...]) -> None:
     Example:
       pipeline-lint rules test lint/
     """
-    from pipeline_lint.engine.catalog import all_rules
-    from pipeline_lint.testing import load_cases, run_case
+    from pipeline_lint.testing import run_case
 
-    known = all_rules(SettingsResolver().for_path(Path.cwd()))
+    settings = SettingsResolver().for_path(Path.cwd())
+    local_rules = [settings.root / entry for entry in settings.local_rules]
     num_passed, failures = 0, []
-    for file in [f for path in cases for f in (sorted(path.rglob("*.md")) if path.is_dir() else [path])]:
-        for case in load_cases(file):
+    files = [file for path in cases for file in (sorted(path.rglob("*.md")) if path.is_dir() else [path])]
+    for file in files:
+        for case in _cases_of(file):
             try:
-                run_case(case, known)
+                run_case(case, local_rules=local_rules)
                 num_passed += 1
             except AssertionError as error:
                 failures.append(str(error))
     for failure in failures:
         click.echo(failure + "\n", err=True)
     click.echo(f"{num_passed} passed, {len(failures)} failed")
-    if not num_passed and not failures:
-        raise click.ClickException("no cases found; a case is a `## heading` with a ```python block")
     sys.exit(1 if failures else 0)
+
+
+def _cases_of(file: Path) -> list[Case]:
+    from pipeline_lint.cases import CaseError, load_cases
+
+    try:
+        return list(load_cases(file))
+    except CaseError as error:
+        raise click.ClickException(str(error)) from None

@@ -93,7 +93,9 @@ def _split(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
     return tuple(word.strip() for value in values for word in value.split(",") if word.strip())
 
 
-def _per_file(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _per_file(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
     pairs = []
     for value in values:
         pattern, colon, rule = value.rpartition(":")
@@ -137,7 +139,11 @@ _OPTIONS = [
     ),
     click.option("--ignore", multiple=True, callback=_split, metavar="RULES", help="Rules not to run."),
     click.option(
-        "--extend-select", multiple=True, callback=_split, metavar="RULES", help="Rules to run besides the default ones."
+        "--extend-select",
+        multiple=True,
+        callback=_split,
+        metavar="RULES",
+        help="Rules to run besides the default ones.",
     ),
     click.option(
         "--exclude", multiple=True, callback=_split, metavar="PATTERNS", help="Files to leave out, as in a .gitignore."
@@ -173,7 +179,9 @@ _OPTIONS = [
     click.option("--isolated", is_flag=True, help="Use no configuration file at all."),
     click.option("--stdin-filename", metavar="FILE", help="Read code from standard input, as if it were this file."),
     click.option("--baseline", type=click.Path(dir_okay=False), help="Report only what is not in this file."),
-    click.option("--respect-gitignore/--no-respect-gitignore", default=None, help="Whether to leave out ignored files."),
+    click.option(
+        "--respect-gitignore/--no-respect-gitignore", default=None, help="Whether to leave out ignored files."
+    ),
     click.option(
         "--force-exclude/--no-force-exclude",
         default=None,

@@ -15,7 +15,7 @@ from pipeline_lint.config import FILE_NAMES, ConfigError
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def watch(common: Common, run: Callable[[], None]) -> None:
+def watch(common: Common, run: Callable[[], object]) -> None:
     """Calls `run`, and again after every change, until Ctrl-C."""
     while True:
         before = _state(common)
@@ -32,8 +32,9 @@ def watch(common: Common, run: Callable[[], None]) -> None:
 
 def _state(common: Common) -> dict[str, tuple[int, int]]:
     """When each file was written last, configuration files included."""
-    files = [*find_inputs(common).files]
-    for folder in {parent for path in common.paths or (".",) for parent in (Path(path).absolute(), *Path(path).absolute().parents)}:
+    files = find_inputs(common).files
+    given = [Path(path).absolute() for path in common.paths or (".",)]
+    for folder in {folder for path in given for folder in (path, *path.parents)}:
         files.extend(str(folder / name) for name in (*FILE_NAMES, "pyproject.toml"))
     state = {}
     for file in files:

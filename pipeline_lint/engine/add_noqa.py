@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline_lint.diagnostic import Diagnostic, Failure
 from pipeline_lint.document import UnencodableEdit, open_document
+from pipeline_lint.engine.roots import project_root
 from pipeline_lint.engine.suppress import noqa_edits
-from pipeline_lint.engine.transaction import CannotWrite, Change, ChangedMeanwhile, project_root, write_group
+from pipeline_lint.engine.transaction import CannotWrite, Change, ChangedMeanwhile, write_group
 
 _UNPARSABLE = "TRN901"
 

@@ -6,6 +6,7 @@ stranger's repository can make wrong findings at worst, and run no code.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -26,6 +27,7 @@ FOLDER_NAME = ".pipeline_lint_cache"
 _KEPT_DAYS = 30
 _BUSY_SECONDS = 5.0
 _PLAIN = {("builtins", "frozenset"), ("builtins", "set"), ("collections", "Counter")}
+_BACKUP_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
 _IGNORE_ALL = "# The cache of pipeline-lint; safe to delete.\n*\n"
 
 
@@ -118,10 +120,11 @@ _MISSES = (
 
 def make_cache_folder(folder: Path) -> None:
     """Makes a folder that git and backups pass over."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text(_IGNORE_ALL, encoding="utf-8")
-        (folder / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="ascii")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("CACHEDIR.TAG", _BACKUP_TAG), (".gitignore", _IGNORE_ALL)):
+        # Never opened when it is there: a link of that name could lead anywhere.
+        with contextlib.suppress(FileExistsError), (folder / name).open("x", encoding="ascii") as file:
+            file.write(text)
 
 
 def cache_folder(settings: Settings) -> Path:

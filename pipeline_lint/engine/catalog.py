@@ -15,10 +15,9 @@ from types import ModuleType
 from pipeline_lint import rules as builtin_package
 from pipeline_lint.config import ConfigError, Settings, suggestion
 from pipeline_lint.engine.local_rules import local_rule_files
-from pipeline_lint.rule import ProjectRule, Rule, ToolRule
+from pipeline_lint.rule import Rule
 
 RuleClass = type[Rule]
-_CONTRACTS = (Rule, ProjectRule, ToolRule)
 
 
 @functools.cache
@@ -93,7 +92,9 @@ def _require_known(settings: Settings, rules: Sequence[RuleClass]) -> None:
     where = str(settings.origin or "command line")
     words = ["ALL", *(rule.code for rule in rules), *(rule.rule_name() for rule in rules), *{r.topic() for r in rules}]
     per_file = {f"per-file-ignores.{pattern}": names for pattern, names in settings.per_file_ignores}
-    lists = {key: getattr(settings, key.replace("-", "_")) for key in ("select", "extend-select", "ignore", "unfixable")}
+    lists = {
+        key: getattr(settings, key.replace("-", "_")) for key in ("select", "extend-select", "ignore", "unfixable")
+    }
     for key, selectors in {**lists, **per_file}.items():
         for selector in selectors:
             if not any(_specificity(rule, selector) for rule in rules):
@@ -151,6 +152,6 @@ def _load_file(path: Path) -> ModuleType:
 
 def _rules_in(module: ModuleType) -> Iterator[RuleClass]:
     for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__:
-            if value not in _CONTRACTS and not inspect.isabstract(value):
-                yield value
+        is_own = isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__
+        if is_own and not inspect.isabstract(value):
+            yield value

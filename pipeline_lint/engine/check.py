@@ -18,6 +18,7 @@ from pipeline_lint.source import Source, UnknownPosition
 
 UNPARSABLE_CODE, UNPARSABLE_NAME = "TRN901", "unparsable-file"
 
+
 def check_bytes(
     path: str, data: bytes, *, rules: Sequence[Rule], min_confidence: Confidence, summarize: bool = False
 ) -> FileResult:

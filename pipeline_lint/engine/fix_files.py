@@ -11,9 +11,10 @@ from pathlib import Path
 from pipeline_lint.config import FixedSettings, Settings, SettingsResolver
 from pipeline_lint.diagnostic import Applicability, Diagnostic, Failure, Report
 from pipeline_lint.engine.fix import apply_fixes
+from pipeline_lint.engine.roots import project_root
 from pipeline_lint.engine.run import Checker, RunOptions
 from pipeline_lint.engine.suppress import matches_selector
-from pipeline_lint.engine.transaction import Change, ChangedMeanwhile, CannotWrite, project_root, write_group
+from pipeline_lint.engine.transaction import CannotWrite, Change, ChangedMeanwhile, write_group
 
 MOST_PASSES = 20
 

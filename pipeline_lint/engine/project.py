@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pipeline_lint.diagnostic import Diagnostic, Failure, Place
 from pipeline_lint.engine.cache import Cache, content_key
 from pipeline_lint.engine.catalog import selected_rules
 from pipeline_lint.engine.check import check_bytes, diagnostic_of, rule_failure, summary_key
-from pipeline_lint.engine.result import FileResult, Outcome
+from pipeline_lint.engine.result import Dependency, FileResult, Outcome
 from pipeline_lint.engine.run import file_digest
 from pipeline_lint.engine.suppress import UNUSED_CODE, apply_suppressions, matches_selector
 from pipeline_lint.facts.project import Project
@@ -32,17 +33,35 @@ class SummaryLoader:
     """
 
     def __init__(
-        self, settings: Settings, settings_digest: str, contents: Mapping[str, bytes], cache: Cache | None
+        self,
+        settings: Settings,
+        settings_digest: str,
+        contents: Mapping[str, bytes],
+        cache: Cache | None,
+        *,
+        reads_disk: bool,
     ) -> None:
         self._settings = settings
         self._settings_digest = settings_digest
         self._contents = contents
         self._cache = cache
+        self._reads_disk = reads_disk
         self._loaded: dict[str, FileResult | None] = {}
+        self._present: dict[str, bool] = {}
+        self._in_memory = {path for given in contents for path in _with_folders(given)}
 
     @property
-    def dependencies(self) -> tuple[tuple[str, str | None], ...]:
-        return tuple((path, file_digest(path)) for path in sorted(self._loaded))
+    def dependencies(self) -> tuple[Dependency, ...]:
+        contents = [Dependency(path, file_digest(path)) for path in sorted(self._loaded)]
+        return (*contents, *(Dependency(path, present) for path, present in sorted(self._present.items())))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder at an absolute path."""
+        known = self._present.get(path)
+        if known is None:
+            known = path in self._in_memory or (self._reads_disk and os.path.exists(path))  # noqa: PTH110
+            self._present[path] = known
+        return known
 
     def load(self, path: str, summarize: Callable[[Source], Any]) -> Any:
         """The summary of a file on the disk; None where there is no such file or it is not Python."""
@@ -52,9 +71,11 @@ class SummaryLoader:
         return None if result is None else result.summaries.get(summary_key(summarize))
 
     def _result(self, path: str) -> FileResult | None:
-        try:
-            data = self._contents[path] if path in self._contents else Path(path).read_bytes()
-        except OSError:
+        data = self._contents.get(path)
+        if data is None and self._reads_disk:
+            with contextlib.suppress(OSError):
+                data = Path(path).read_bytes()
+        if data is None:
             return None
         key = content_key(self._settings_digest + " summaries", path, data)
         if self._cache is not None:
@@ -70,7 +91,7 @@ class SummaryLoader:
         return result
 
 
-def conclude(settings: Settings, results: Mapping[str, FileResult], loader: SummaryLoader | None) -> Outcome:
+def conclude(settings: Settings, results: Mapping[str, FileResult], loader: SummaryLoader) -> Outcome:
     """From the results of single files to the findings of a run."""
     rules = selected_rules(settings)
     by_path: dict[str, list[Diagnostic]] = {path: list(result.diagnostics) for path, result in results.items()}
@@ -94,15 +115,14 @@ def conclude(settings: Settings, results: Mapping[str, FileResult], loader: Summ
         )
         num_suppressed += suppressed.num_suppressed
         kept.extend(suppressed.diagnostics)
-    dependencies = () if loader is None else loader.dependencies
-    return Outcome(tuple(_without_ignored(settings, kept)), tuple(failures), num_suppressed, dependencies)
+    return Outcome(tuple(_without_ignored(settings, kept)), tuple(failures), num_suppressed, loader.dependencies)
 
 
 def _project_findings(
     settings: Settings,
     rules: Sequence[Rule],
     results: Mapping[str, FileResult],
-    loader: SummaryLoader | None,
+    loader: SummaryLoader,
     failures: list[Failure],
     hidden: Mapping[str, set[str]],
 ) -> list[Diagnostic]:
@@ -111,7 +131,7 @@ def _project_findings(
     project_rules = [rule for rule in rules if isinstance(rule, ProjectRule)]
     if not summaries or not project_rules:
         return []
-    project = Project(summaries, load=None if loader is None else loader.load)
+    project = Project(summaries, load=loader.load, exists=loader.exists)
     found = []
     for rule in project_rules:
         try:
@@ -125,6 +145,12 @@ def _project_findings(
         except Exception as error:
             failures.append(rule_failure("(all files)", rule, error))
     return found
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """The absolute path and all folders above it."""
+    absolute = Path(path).absolute()
+    return map(str, (absolute, *absolute.parents))
 
 
 def _without_ignored(settings: Settings, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

@@ -27,11 +27,19 @@ class FileResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """What was seen of a path: the digest of the file's bytes, None for none, or just whether something is there."""
+
+    path: str
+    state: str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run over all files of one configuration gives, suppressions applied."""
 
     diagnostics: tuple[Diagnostic, ...]
     failures: tuple[Failure, ...]
     num_suppressed: int
-    dependencies: tuple[tuple[str, str | None], ...] = ()
-    """Files besides those checked that were read for it, each with the digest of its bytes; None: it did not exist."""
+    dependencies: tuple[Dependency, ...] = ()
+    """Files besides those checked that it depends on."""

@@ -17,7 +17,7 @@ from pipeline_lint.config import FixedSettings, Settings, SettingsResolver
 from pipeline_lint.diagnostic import Failure, Report
 from pipeline_lint.engine.baseline import Baseline
 from pipeline_lint.engine.cache import Cache, cache_folder, content_key, settings_key
-from pipeline_lint.engine.result import FileResult, Outcome
+from pipeline_lint.engine.result import Dependency, FileResult, Outcome
 
 if TYPE_CHECKING:
     from pipeline_lint.engine.workers import Task
@@ -60,6 +60,8 @@ class Checker:
     def check(self, paths: Sequence[str], *, contents: Mapping[str, bytes] | None = None) -> Report:
         """Checks files; `contents` holds the bytes of those that are not to be read from the disk."""
         report = Report(num_files=len(paths))
+        if not paths:
+            self._require_valid_settings()
         for group in self._groups(paths):
             outcome = self._check_group(group, contents or {})
             diagnostics = list(outcome.diagnostics)
@@ -79,6 +81,12 @@ class Checker:
     def close(self) -> None:
         for cache in self._caches.values():
             cache.close()
+
+    def _require_valid_settings(self) -> None:
+        """Raises `ConfigError` for a wrong selector also where there is nothing to check."""
+        from pipeline_lint.engine.catalog import selected_rules
+
+        selected_rules(self._resolver.for_path(Path.cwd()))
 
     def _groups(self, paths: Sequence[str]) -> list[_Group]:
         groups: dict[Settings, _Group] = {}
@@ -117,9 +125,7 @@ class Checker:
         if cache is not None:
             cached = cache.get(key for path, key in keys.items() if path not in known)
             known.update({path: cached[key] for path, key in keys.items() if key in cached})
-        tasks = [
-            Task(path, _size(path, contents.get(path)), contents.get(path)) for path in keys if path not in known
-        ]
+        tasks = [Task(path, _size(path, contents.get(path)), contents.get(path)) for path in keys if path not in known]
         self._options.progress(len(known))
         fresh = self._run_tasks(check_tasks, tasks, settings)
         if cache is not None:
@@ -146,9 +152,8 @@ class Checker:
     ) -> Outcome:
         from pipeline_lint.engine.project import SummaryLoader, conclude
 
-        loader = None
-        if self._options.reads_disk:
-            loader = SummaryLoader(settings, settings_digest, contents, self._cache(settings))
+        cache, reads_disk = self._cache(settings), self._options.reads_disk
+        loader = SummaryLoader(settings, settings_digest, contents, cache, reads_disk=reads_disk)
         return conclude(settings, results, loader)
 
     def _settings_digest(self, settings: Settings) -> str:
@@ -200,8 +205,14 @@ def _size(path: str, data: bytes | None) -> int:
         return 0
 
 
-def _are_unchanged(dependencies: Sequence[tuple[str, str | None]]) -> bool:
-    return all(file_digest(path) == digest for path, digest in dependencies)
+def _are_unchanged(dependencies: Sequence[Dependency]) -> bool:
+    return all(_state_like(dependency) == dependency.state for dependency in dependencies)
+
+
+def _state_like(dependency: Dependency) -> str | bool | None:
+    if isinstance(dependency.state, bool):
+        return os.path.exists(dependency.path)  # noqa: PTH110 - pathlib is slower
+    return file_digest(dependency.path)
 
 
 def file_digest(path: str) -> str | None:
@@ -210,5 +221,3 @@ def file_digest(path: str) -> str | None:
         return hashlib.blake2b(_read(path), digest_size=16).hexdigest()
     except OSError:
         return None
-
-

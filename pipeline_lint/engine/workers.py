@@ -73,9 +73,7 @@ def _check_task(task: Task, rules: Sequence[Rule], settings: Settings) -> FileRe
         data = task.data if task.data is not None else Path(task.path).read_bytes()
     except OSError as error:
         return FileResult(failures=(unreadable(task.path, error),))
-    return check_bytes(
-        task.path, data, rules=rules, min_confidence=settings.min_confidence, summarize=task.summarize
-    )
+    return check_bytes(task.path, data, rules=rules, min_confidence=settings.min_confidence, summarize=task.summarize)
 
 
 def unreadable(path: str, error: OSError) -> Failure:

@@ -85,17 +85,20 @@ def test_interactive_asks_for_each_fix(project, lint, answers, fixed):
 
 
 def test_bytes_outside_the_fix_stay(project, lint):
-    code = ("\ufeff# -*- coding: utf-8 -*-\r\n# é\t\r\n" + BAD.replace("\n", "\r\n")).rstrip("\r\n") + "  # ende"
-    folder = project({"loss.py": code.encode()})
+    def dressed(code):
+        text = "\ufeff# -*- coding: utf-8 -*-\r\n# é\t\r\n" + code.replace("\n", "\r\n")
+        return (text.rstrip("\r\n") + "  # ende").encode()
+
+    folder = project({"loss.py": dressed(BAD)})
     lint("fix")
-    assert (folder / "loss.py").read_bytes() == code.replace("torch.log(p)", "F.logsigmoid(x)").encode()
+    assert (folder / "loss.py").read_bytes() == dressed(FIXED)
 
 
 def test_an_encoding_without_the_characters_is_kept(project, lint):
-    code = ("# -*- coding: latin-1 -*-\n# \xe9\n" + BAD).encode("latin-1")
-    folder = project({"loss.py": code})
+    head = "# -*- coding: latin-1 -*-\n# \xe9\n"
+    folder = project({"loss.py": (head + BAD).encode("latin-1")})
     lint("fix")
-    assert (folder / "loss.py").read_bytes() == code.replace(b"torch.log(p)", b"F.logsigmoid(x)")
+    assert (folder / "loss.py").read_bytes() == (head + FIXED).encode("latin-1")
 
 
 def test_a_link_stays_a_link_and_modes_are_kept(project, lint):

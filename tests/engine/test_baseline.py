@@ -55,7 +55,9 @@ def test_paths_are_relative_to_the_baseline(tmp_path, monkeypatch):
     assert Baseline.load(tmp_path / "known.json").without_known(findings("x = bad\n", "../a.py")) == []
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 2, "findings": []}', '{"version": 1, "findings": [1]}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"version": 2, "findings": []}', '{"version": 1, "findings": [1]}']
+)
 def test_a_file_that_is_no_baseline_is_refused_by_name(tmp_path, content):
     (tmp_path / "known.json").write_text(content)
     with pytest.raises(ConfigError, match=r"known\.json: "):

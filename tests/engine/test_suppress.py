@@ -74,7 +74,11 @@ def test_a_finding_over_several_rows_is_silenced_on_its_first_or_last():
     for comments in (("", "  # noqa: TRN201"), ("  # noqa: TRN201", "")):
         code = text.replace("bad(", "bad(" + comments[0]).format(comments[1])
         doc = document(code)
-        span = code[code.index("bad") : code.rindex(")") + 1] if not comments[1] else code[code.index("bad") :].split("  #")[0]
+        span = (
+            code[code.index("bad") : code.rindex(")") + 1]
+            if not comments[1]
+            else code[code.index("bad") :].split("  #")[0]
+        )
         assert not apply_suppressions(
             [finding(doc, span)], find_suppressions(doc), active=ACTIVE, report_unused=True
         ).diagnostics
@@ -108,7 +112,13 @@ def test_an_idle_suppression_is_reported_and_removed(line, removed):
 
 @pytest.mark.parametrize(
     "line",
-    ["y = 2  # noqa", "y = 2  # noqa: E501", "y = 2  # noqa: TRN777", "y = 2  # noqa: TRN204, TRN902", "y = 2  # about noqa: it"],
+    [
+        "y = 2  # noqa",
+        "y = 2  # noqa: E501",
+        "y = 2  # noqa: TRN777",
+        "y = 2  # noqa: TRN204, TRN902",
+        "y = 2  # about noqa: it",
+    ],
 )
 def test_a_suppression_that_may_be_anothers_is_not_called_idle(line):
     doc = document(line + "\n")
@@ -159,7 +169,9 @@ def test_no_text_breaks_the_search_and_every_comment_found_is_one(text):
 
 
 @given(
-    rows=st.lists(st.sampled_from(["a = bad(1)", "a = 1", "a = bad(1)  # why", "a = bad(1)  # noqa: E501"]), max_size=8),
+    rows=st.lists(
+        st.sampled_from(["a = bad(1)", "a = 1", "a = bad(1)  # why", "a = bad(1)  # noqa: E501"]), max_size=8
+    ),
     newline=st.sampled_from(["\n", "\r\n"]),
 )
 def test_after_adding_noqa_nothing_is_left_and_nothing_else_changed(rows, newline):
@@ -173,8 +185,6 @@ def test_after_adding_noqa_nothing_is_left_and_nothing_else_changed(rows, newlin
         Diagnostic("TRN201", "log-of-sigmoid", "wrong", changed.place(match.start(), match.end()))
         for match in re.finditer(r"bad\(1\)", changed.text)
     ]
-    assert (
-        apply_suppressions(again, find_suppressions(changed), active=ACTIVE, report_unused=True).diagnostics == []
-    )
+    assert apply_suppressions(again, find_suppressions(changed), active=ACTIVE, report_unused=True).diagnostics == []
     without = re.sub(r"  # noqa: TRN201|, TRN201", "", changed.text)
     assert without == doc.text
