@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+
 import click
 
 from pipeline_lint import __version__
-from pipeline_lint.cli.check import check
-from pipeline_lint.cli.explain import explain
-from pipeline_lint.cli.fix import fix
-from pipeline_lint.cli.rules import rules
-from pipeline_lint.cli.server import server
 from pipeline_lint.cli.settings import HELP
+from pipeline_lint.config import suggestion
+
+_COMMANDS = ("check", "fix", "explain", "rules", "server")
 
 
-@click.group(context_settings=HELP)
+class _Commands(click.Group):
+    """Imports a command's module when the command is asked for, so that none pays for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            ctx.fail(f"no command `{cmd_name}`{suggestion(cmd_name, _COMMANDS)}")
+        module = importlib.import_module(f"pipeline_lint.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings=HELP)
 @click.version_option(__version__, prog_name="pipeline-lint")
 def main() -> None:
     """Finds and fixes what makes PyTorch training code fragile.
@@ -28,7 +42,3 @@ def main() -> None:
     Shell completion (bash; zsh and fish likewise):
       eval "$(_PIPELINE_LINT_COMPLETE=bash_source pipeline-lint)"
     """
-
-
-for command in (check, fix, explain, rules, server):
-    main.add_command(command)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 
-from pipeline_lint.api import file_options, find_files
 from pipeline_lint.cli.settings import Common
 from pipeline_lint.diagnostic import Failure
 from pipeline_lint.engine.files import FileOptions, discover
-from pipeline_lint.engine.recovery import recover
+from pipeline_lint.engine.find_files import file_options, find_files
 from pipeline_lint.engine.roots import interrupted_roots
 
 
@@ -58,5 +57,7 @@ def _is_included(name: str, options: FileOptions) -> bool:
 def _recover(common: Common, paths: tuple[str, ...]) -> None:
     """Finishes or rolls back what a killed run left between two files."""
     for root in interrupted_roots(paths):
+        from pipeline_lint.engine.recovery import recover
+
         for recovery in recover(root):
             common.say(f"{click.style('recovered', fg='yellow', bold=True)}: {recovery}")

@@ -102,3 +102,9 @@ def test_help_teaches(lint, command):
 
 def test_the_version_is_told(lint):
     assert lint("--version").stdout.startswith("pipeline-lint, version ")
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(lint):
+    result = lint("chek")
+    assert result.exit_code == 2
+    assert "no command `chek`; did you mean `check`?" in result.stderr
