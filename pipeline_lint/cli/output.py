@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -20,6 +21,10 @@ from pipeline_lint.engine.run import Progress
 from pipeline_lint.reporter import ReportOptions, RulePage, load_reporter
 
 _SECONDS_BEFORE_PROGRESS = 1.0
+_FOR_PEOPLE = ("text", "concise")
+"""Formats that say themselves what the tool could not do."""
+_COUNTING = ("text", "concise", "json")
+"""Formats that `--statistics` has a form for."""
 
 
 def wants_color(common: Common) -> bool:
@@ -36,6 +41,8 @@ def wants_color(common: Common) -> bool:
 def print_report(common: Common, report: Report, *, show_fixes: bool = True) -> None:
     """Writes the report to standard output or to `--output-file`, and failures to standard error."""
     name = common.output_format or common.resolver.for_path(Path.cwd()).output_format
+    if common.statistics and name not in _COUNTING:
+        raise click.UsageError(f"--statistics has no form in {name}; it goes with {', '.join(_COUNTING)}")
     options = ReportOptions(
         color=wants_color(common) and common.output_file is None,
         show_source=common.show_source,
@@ -48,10 +55,17 @@ def print_report(common: Common, report: Report, *, show_fixes: bool = True) -> 
     text = load_reporter(name).render(report, options)
     if common.output_file is not None:
         write_whole(common.output_file, text)
-    elif not (common.quiet and not report.diagnostics and name in ("text", "concise")):
-        click.echo(text, nl=False, color=options.color)
-    if name not in ("text", "concise"):
+    elif not common.quiet or report.diagnostics or report.failures or name not in _FOR_PEOPLE:
+        _print(text, options)
+    if name not in _FOR_PEOPLE or common.output_file is not None:
         print_failures(report)
+
+
+def _print(text: str, options: ReportOptions) -> None:
+    # A console that cannot show a character of the source shows a question mark rather than a traceback.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    click.echo(text, nl=False, color=options.color)
 
 
 def print_failures(report: Report) -> None:

@@ -1,0 +1,1 @@
+"""What several reporters share: drawing source lines, counting, fingerprints."""
