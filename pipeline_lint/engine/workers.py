@@ -108,8 +108,18 @@ def _check_in_pool(
                 result = future.result()
                 progress(len(result))
                 yield result
+    except KeyboardInterrupt:
+        _stop_workers(executor)
+        raise
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _stop_workers(executor: ProcessPoolExecutor) -> None:
+    """Ends the workers in the middle of their files; leaving Python would wait for them."""
+    # `terminate_workers` does it from Python 3.14 on.
+    for process in list((executor._processes or {}).values()):
+        process.terminate()
 
 
 def _check_apart(task: Task, settings: Settings) -> FileResult:
