@@ -67,14 +67,22 @@ class Document(ABC):
         row = self.row_of(offset)
         return Location(row, offset - self.line_starts[row - 1] + 1), None
 
+    def end_location(self, start: int, end: int) -> Location:
+        """Row and column of the end of a stretch, counted in the cell that the stretch begins in."""
+        return self.location(end)[0]
+
     def excerpt_rows(self, row: int) -> range:
         """Rows of the text that may be shown around `row`: those of the same cell."""
         return range(1, len(self.line_starts) + 1)
 
+    def shown_line(self, row: int) -> str:
+        """A line as its author sees it, which in a notebook is not always the Python that is checked."""
+        return self.line(row)
+
     def place(self, start: int, end: int, *, noqa_offset: int | None = None) -> Place:
         """The stretch from `start` to `end`, with the lines to show."""
         location, cell = self.location(start)
-        end_location, _ = self.location(end)
+        end_location = self.end_location(start, end)
         noqa_row = location.row if noqa_offset is None else self.location(noqa_offset)[0].row
         first, last = self.row_of(start), self.row_of(end)
         allowed = self.excerpt_rows(first)
@@ -82,13 +90,13 @@ class Document(ABC):
             max(allowed.start, first - _CONTEXT_ROWS),
             min(allowed.stop, min(last, first + _LONGEST_EXCERPT_ROWS) + _CONTEXT_ROWS + 1),
         )
-        excerpt = Excerpt(location.row - (first - shown.start), tuple(self.line(row) for row in shown))
+        excerpt = Excerpt(location.row - (first - shown.start), tuple(self.shown_line(row) for row in shown))
         return Place(self.path, start, end, location, end_location, noqa_row, cell, excerpt)
 
     def edit(self, start: int, end: int, text: str) -> Edit:
         """The replacement of a stretch of the text."""
         location, cell = self.location(start)
-        return Edit(self.path, start, end, text, location, self.location(end)[0], cell)
+        return Edit(self.path, start, end, text, location, self.end_location(start, end), cell)
 
 
 class UnencodableEdit(Exception):

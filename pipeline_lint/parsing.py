@@ -1,15 +1,13 @@
-"""From a document to a source, whatever the document holds: errors with a place, and no crash on deep nesting.
+"""From a document to a source, whatever the document holds: errors with a place, no crash and no hang.
 
-LibCST's parser recurses natively, 5 kB of stack a nested parenthesis and 1 kB a term of a sum, and a stack overflow
-there kills the process. So parsing, and whatever walks a tree afterwards, runs in a thread with room for any program
-that Python itself would compile (`with_deep_stack`), and a file that looks deeper than that is given to Python's own
-parser first, which refuses what it would not compile.
+What is too large for LibCST's parser is refused before it gets there (`nesting.py`). What remains still nests thousands
+deep, in the parser's native stack and in the calls of whatever walks a tree afterwards, so all of that runs in a thread
+with room for it (`with_deep_stack`).
 """
 
 from __future__ import annotations
 
 import ast
-import re
 import sys
 import threading
 import warnings
@@ -20,17 +18,15 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Location
 from pipeline_lint.document import Document
+from pipeline_lint.nesting import find_excess
 from pipeline_lint.source import Source
 
 Result = TypeVar("Result")
 Parameters = ParamSpec("Parameters")
 
 _STACK_BYTES = 512 << 20
-_RECURSION_LIMIT = 1_000_000
-_DEEPEST_BRACKETS = 1000
-"""Brackets nested deeper than this are looked at twice. CPython compiles 200."""
-_LARGE_CHARACTERS = 1_000_000
-_BRACKET = re.compile(r"[()\[\]{}]")
+_RECURSION_LIMIT = 200_000
+"""Fifty calls for each of the deepest levels; their frames fit into the stack also where they lie on it."""
 
 
 class UnparsableSource(Exception):
@@ -48,24 +44,28 @@ def parse(document: Document) -> Source:
     Raises `UnparsableSource` with the place that Python's own parser names, which is better than LibCST's.
     """
     text = document.text
-    if "\0" in text:
-        row = text.count("\n", 0, text.index("\0")) + 1
-        raise UnparsableSource("source code cannot contain null bytes", Location(row, 1))
-    if _looks_deep(text):
-        _refuse_what_python_refuses(text)
+    null = text.find("\0")
+    if null >= 0:
+        raise _unparsable(document, "source code cannot contain null bytes", null)
+    excess = find_excess(text)
+    if excess is not None:
+        raise _unparsable(document, excess.reason, excess.offset)
     try:
         return Source(document, cst.parse_module(text))
     except cst.ParserSyntaxError as error:
-        _refuse_what_python_refuses(text)
-        raise UnparsableSource(error.message, Location(error.raw_line, error.raw_column + 1)) from None
+        _refuse_what_python_refuses(document)
+        reason = f"Python, but not understood by LibCST: {error.message}"
+        raise UnparsableSource(reason, _within(document, error.raw_line, error.raw_column + 1)) from None
+    except UnicodeEncodeError as error:
+        raise _unparsable(document, "half a character (a lone surrogate), which is not text", error.start) from None
     except RecursionError:
-        raise UnparsableSource("nested too deeply to be analysed", Location(1, 1)) from None
+        raise UnparsableSource("nested too deeply to be analyzed", Location(1, 1)) from None
 
 
 def with_deep_stack(
     function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
-    """Calls `function` in a thread whose stack holds the deepest program that Python compiles.
+    """Calls `function` in a thread whose stack holds the deepest program that is parsed.
 
     The memory is reserved, not used, until something recurses that far.
     """
@@ -98,6 +98,8 @@ def with_deep_stack(
 
 def looks_compilable(text: str) -> bool:
     """Whether the running Python compiles the text: ten times cheaper than parsing it, for files no rule looks at."""
+    if find_excess(text) is not None:
+        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -107,20 +109,7 @@ def looks_compilable(text: str) -> bool:
     return True
 
 
-def _looks_deep(text: str) -> bool:
-    if len(text) > _LARGE_CHARACTERS:
-        return True
-    if text.count("(") + text.count("[") + text.count("{") < _DEEPEST_BRACKETS:
-        return False
-    depth = 0
-    for match in _BRACKET.finditer(text):
-        depth += 1 if match.group() in "([{" else -1
-        if depth > _DEEPEST_BRACKETS:
-            return True
-    return False
-
-
-def _refuse_what_python_refuses(text: str) -> None:
+def _refuse_what_python_refuses(document: Document) -> None:
     """Raises `UnparsableSource` where the running Python's parser finds an error.
 
     An older Python refuses newer syntax, which is why LibCST is asked first.
@@ -128,9 +117,19 @@ def _refuse_what_python_refuses(text: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(text)
+            ast.parse(document.text)
     except SyntaxError as error:
-        location = Location(max(error.lineno or 1, 1), max(error.offset or 1, 1))
-        raise UnparsableSource(error.msg, location) from None
+        raise UnparsableSource(error.msg, _within(document, error.lineno or 1, error.offset or 1)) from None
     except (RecursionError, MemoryError, ValueError):
-        raise UnparsableSource("nested too deeply to be analysed", Location(1, 1)) from None
+        raise UnparsableSource("nested too deeply to be analyzed", Location(1, 1)) from None
+
+
+def _unparsable(document: Document, reason: str, offset: int) -> UnparsableSource:
+    row = document.row_of(offset)
+    return UnparsableSource(reason, Location(row, offset - document.line_starts[row - 1] + 1))
+
+
+def _within(document: Document, row: int, column: int) -> Location:
+    """The place, or the nearest that the text has: parsers name the row after the last, or a column after its end."""
+    row = min(max(row, 1), len(document.line_starts))
+    return Location(row, min(max(column, 1), len(document.line(row)) + 1))
