@@ -88,8 +88,12 @@ def _print_diff(common: Common, fixed: Fixed) -> int:
     sys.stdout.buffer.flush()
     print_failures(fixed.report)
     count = sum(fixed.report.num_fixed.values())
-    common.say(f"Would fix {count} {'problem' if count == 1 else 'problems'} in {len(fixed.after)} files.")
+    common.say(f"Would fix {_counted(count, 'problem')} in {_counted(len(fixed.after), 'file')}.")
     return 2 if fixed.report.failures else 1 if fixed.after else 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _write(common: Common, inputs: Inputs, fixed: Fixed, *, exit_non_zero_on_fix: bool, exit_zero: bool) -> int:

@@ -23,7 +23,7 @@ def test_diff_changes_nothing_and_git_applies_it(project, lint):
     result = lint("fix", "--diff")
     assert result.exit_code == 1
     assert (folder / "deep/loss.py").read_text() == BAD
-    assert "Would fix 1 problem in 1 files." in result.stderr
+    assert "Would fix 1 problem in 1 file." in result.stderr
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", "apply", "-"], input=result.stdout_bytes, check=True)
     assert (folder / "deep/loss.py").read_text() == FIXED
