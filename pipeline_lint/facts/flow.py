@@ -1,0 +1,177 @@
+"""Which expression gave a name its value: the one definition that can reach a use, where simple rules prove it.
+
+A definition reaches a use when it stands before it in the same block or in one around it, and nothing in between, nor
+in a loop around the use alone, may bind the name again or change its value in place. Everything less plain has no
+answer: names bound in branches, closures, generators, `global`. Functions that change an argument in place without a
+name that ends in `_` are not seen.
+"""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from pipeline_lint.facts.events import (
+    EVERY_NAME,
+    EVERY_PARAMETER,
+    Definition,
+    Events,
+    Point,
+    bound_by_comprehension,
+    paths_read,
+)
+from pipeline_lint.source import Source
+
+__all__ = ["Definition", "Flow"]
+
+
+class Flow:
+    """The definitions of one file, each scope looked at when first asked about: `source.fact(Flow)`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._scopes: dict[int, Events] = {}
+
+    def definition_of(self, use: cst.Name) -> Definition | None:
+        """The definition that gave the name its value at this use, or None where that is not plain."""
+        place = self._place(use)
+        return _reaching(place[0], use.value, place[1]) if place is not None else None
+
+    def value_of(self, use: cst.Name) -> cst.BaseExpression | None:
+        """The expression that gave the name its value at this use, or None where that is not plain."""
+        definition = self.definition_of(use)
+        return definition.value if definition is not None else None
+
+    def has_same_value(self, expression: cst.BaseExpression, *, at: cst.CSTNode) -> bool:
+        """Whether evaluating `expression` once more at a later node of the same function reads the same values.
+
+        Calls in the expression are not asked whether they give the same result twice.
+        """
+        first, second = self._place(expression), self._place(at)
+        if first is None or second is None or first[0] is not second[0]:
+            return False
+        hidden = self._comprehension_names(at)
+        return not any(
+            path.partition(".")[0] in hidden or _may_change(first[0], path, first[1], second[1], is_prefix=is_prefix)
+            for path, is_prefix in paths_read(expression)
+        )
+
+    def has_same_modes(self, first: cst.CSTNode, second: cst.CSTNode) -> bool:
+        """Whether the same `with` blocks (no_grad, autocast) surround both nodes."""
+        return self._modes(first) == self._modes(second)
+
+    def num_uses(self, name: str, *, within: cst.CSTNode) -> int:
+        """How often the text of a function names a variable other than to assign to it; inner functions count."""
+        return sum(
+            node.value == name and not self._is_label(node) and within in self._source.ancestors(node)
+            for node in self._source.nodes(cst.Name)
+        )
+
+    def num_bindings(self, name: str, *, at: cst.CSTNode) -> int:
+        """How often the function around `at` binds or changes a variable."""
+        place = self._place(at)
+        return len(place[0].of.get(name, ())) if place is not None else 0
+
+    def _modes(self, node: cst.CSTNode) -> list[int]:
+        return [id(above) for above in self._source.ancestors(node) if isinstance(above, cst.With)]
+
+    def _is_label(self, node: cst.Name) -> bool:
+        """Whether a name is an attribute's, a keyword's or what is assigned to, so that it reads no variable."""
+        match self._source.parent(node):
+            case cst.Attribute(attr=attr):
+                return attr is node
+            case cst.Arg(keyword=keyword):
+                return keyword is node
+            case cst.AssignTarget():
+                return True
+            case cst.Param(name=name):
+                return name is node
+            case cst.AnnAssign(target=target):
+                return target is node
+        return False
+
+    def _comprehension_names(self, node: cst.CSTNode) -> set[str]:
+        found: set[str] = set()
+        for above in self._source.ancestors(node):
+            if isinstance(above, cst.BaseComp):
+                found |= bound_by_comprehension(above)
+        return found
+
+    def _place(self, node: cst.CSTNode) -> tuple[Events, Point] | None:
+        """The scope that evaluates `node`, and when it does."""
+        scope = self._scope(node)
+        if scope is None:
+            return None
+        events = self._scopes.get(id(scope))
+        if events is None:
+            events = self._scopes[id(scope)] = Events(self._source, scope)
+        for each in (node, *self._source.ancestors(node)):
+            point = events.points.get(id(each))
+            if point is not None:
+                return events, point
+        return None
+
+    def _scope(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Module | None:
+        """The function or module around `node`; None where another scope, or code that runs later, lies between."""
+        below = node
+        for above in self._source.ancestors(node):
+            match above:
+                case cst.Module():
+                    return above
+                case cst.FunctionDef(body=body) if body is below:
+                    return above
+                case cst.ClassDef(body=body) if body is below:
+                    return None
+                case cst.Lambda() | cst.GeneratorExp():
+                    return None
+                case cst.ExceptHandler(body=body) | cst.ExceptStarHandler(body=body) if body is not below:
+                    return None
+                case cst.BaseComp() if isinstance(node, cst.Name) and node.value in bound_by_comprehension(above):
+                    return None
+            below = above
+        return None
+
+
+def _reaching(events: Events, name: str, use: Point) -> Definition | None:
+    before = [e for e in events.of.get(name, ()) if e.definition is not None and e.point.order < use.order]
+    if not before or name in events.volatile:
+        return None
+    last = max(before, key=lambda event: event.point.order)
+    if last.point.blocks[-1] not in use.blocks or _is_disturbed(events, name, last.point, use):
+        return None
+    return last.definition
+
+
+def _may_change(events: Events, path: str, first: Point, second: Point, *, is_prefix: bool) -> bool:
+    """Whether what `path` reads may differ between two points; `is_prefix` for a name that is only looked into."""
+    if path.partition(".")[0] in events.volatile:
+        return True
+    if second.order < first.order or first.blocks[-1] not in second.blocks:
+        return True
+    inside = () if is_prefix else (known for known in events.of if known.startswith(path + "."))
+    return any(
+        _is_disturbed(events, each, first, second, is_own_statement_between=True)
+        for each in (path, EVERY_PARAMETER, *inside)
+    )
+
+
+def _is_disturbed(
+    events: Events, path: str, first: Point, second: Point, *, is_own_statement_between: bool = False
+) -> bool:
+    """Whether an event stands between two points, or in a loop around the second alone.
+
+    `is_own_statement_between`: what the first point's statement binds counts, as it is bound after the evaluation.
+    """
+    loops = set(second.loops) - set(first.loops)
+    for name in {path, EVERY_NAME} | events.aliases.get(path, set()):
+        for event in events.of.get(name, ()):
+            if name != path and event.definition is not None:
+                # Another name that shared the value is bound to something else, which leaves this one alone.
+                continue
+            order = event.point.order
+            if first.order < order < second.order or not loops.isdisjoint(event.point.loops):
+                return True
+            if order == second.order and event.is_during:
+                return True
+            if order == first.order and is_own_statement_between and order != second.order:
+                return True
+    return False

@@ -1,0 +1,226 @@
+"""Writing a traced value once more with another operation in its place, and cleaning up what it no longer needs.
+
+`log(p)` far below `p = sigmoid(f(x)).view(-1)` becomes `logsigmoid(logits).view(-1)`: the steps between are written out
+at the new place, an operand that is not cheap and pure gets a name, and a definition that nobody else reads goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import libcst as cst
+
+from pipeline_lint.diagnostic import Edit, Place
+from pipeline_lint.edits import remove_statement, replace
+from pipeline_lint.facts.flow import Definition, Flow
+from pipeline_lint.facts.origins import Link, Origin
+from pipeline_lint.source import Source
+
+_PURE_METHOD_NAMES = """
+arange bool detach dim expand flatten float get_device int long narrow ndimension numel permute reshape select size
+squeeze t to transpose type unsqueeze view
+"""
+_PURE_METHODS = frozenset(_PURE_METHOD_NAMES.split())
+_PURE_FUNCTIONS = frozenset({"int", "len", "max", "min", "range", "slice"})
+_PARENTHESIZED = (cst.GeneratorExp, cst.Tuple, cst.NamedExpr, cst.Yield)
+_NEW_NAME = "logits"
+
+
+def written_again(
+    source: Source, at: cst.Call, origin: Origin, *, activation: Callable[[str], str]
+) -> tuple[Edit, ...] | None:
+    """The edits that put `activation(operand)`, in the shape of the traced value, in the place of `at`.
+
+    None where that could compute something else: an operand changed in between, other `with` blocks around, a comment
+    that would be lost.
+    """
+    if origin.changes_memory:
+        return None
+    operand = argument_code(source, origin.activation.operand)
+    if not origin.definitions:
+        return _replaced(source, at, _spelled(source, origin.links, activation(operand)))
+    flow = source.fact(Flow)
+    for definition in origin.definitions:
+        is_same = flow.has_same_value(definition.value, at=at) and flow.has_same_modes(definition.statement, at)
+        if not is_same:
+            return None
+    others = [*origin.links, Link(origin.activation.call, origin.activation.operand, is_reshape=True)]
+    if not all(_is_pure(node) for link in others for node in _arguments(link)):
+        return None
+    unused = _unused_definitions(source, origin.definitions)
+    last = origin.definitions[-1]
+    edits: list[Edit] = []
+    touched = list(unused)
+    if not _is_pure(origin.activation.operand):
+        name = _free_name(source, at)
+        naming = _named(source, origin, operand, name, is_unused=last in unused)
+        if naming is None:
+            return None
+        edits += naming
+        operand = name
+        touched.append(last)
+    elif last in unused:
+        edits.append(remove_statement(source, _small(last)))
+    for definition in origin.definitions[:-1]:
+        if definition in unused:
+            edits.append(remove_statement(source, _small(definition)))
+    # A definition that stays is named in the fix as it is, so that no other fix changes it in the same pass, and so
+    # that the pass after the last of its uses went finds it unused.
+    edits += [
+        replace(source, definition.statement, source.code(definition.statement))
+        for definition in origin.definitions
+        if definition not in touched
+    ]
+    use = _replaced(source, at, _spelled(source, origin.links, activation(operand)))
+    return (*edits, *use) if use is not None else None
+
+
+def activation_place(source: Source, origin: Origin) -> tuple[tuple[Place, str], ...]:
+    """What a finding says is related: the place of an activation that stands apart."""
+    activation = origin.activation
+    return ((source.place(activation.call), f"the {activation.name} is taken here"),) if origin.definitions else ()
+
+
+def argument_code(source: Source, node: cst.BaseExpression) -> str:
+    """The node as the only argument of a call: without parentheses that it does not need there."""
+    code = source.code(node)
+    return code[1:-1].strip() if len(node.lpar) == 1 and not isinstance(node, _PARENTHESIZED) else code
+
+
+def negated_code(code: str) -> str:
+    """`-x` for the code `x`, and `x` for `-x`."""
+    match cst.parse_expression(f"({code})"):
+        case cst.UnaryOperation(operator=cst.Minus(), expression=inner):
+            return cst.Module([]).code_for_node(_bare(inner))
+        case cst.Name() | cst.Attribute() | cst.Call() | cst.Subscript() | cst.BaseNumber():
+            return f"-{code}"
+    return f"-({code})"
+
+
+def _spelled(source: Source, links: Sequence[Link], core: str) -> str:
+    """`core` with the reshapes that stand between it and the traced value."""
+    text = core
+    for link in reversed(links):
+        if link.is_reshape:
+            code, (start, _) = source.code(link.node), source.span(link.node)
+            inner_start, inner_end = source.span(link.inner)
+            text = code[: inner_start - start] + text + code[inner_end - start :]
+            if link.node.lpar:
+                text = text[1:-1].strip()
+    return text
+
+
+def _replaced(source: Source, at: cst.Call, code: str) -> tuple[Edit, ...] | None:
+    """The edit that puts `code` in the place of `at`, or None where a comment would be lost."""
+    old = source.code(at)
+    if old.count("#") > code.count("#"):
+        return None
+    if "\n" in code or "\r" in code:
+        try:
+            cst.parse_expression(code)
+        except cst.ParserSyntaxError:
+            code = f"({code})"
+    return (replace(source, at, code),)
+
+
+def _unused_definitions(source: Source, definitions: Sequence[Definition]) -> list[Definition]:
+    """Those that only the traced value reads, from its end on; they can go with it."""
+    flow = source.fact(Flow)
+    unused: list[Definition] = []
+    for definition in definitions:
+        statement = definition.statement
+        function = source.function_of(statement)
+        if not isinstance(function, cst.FunctionDef) or not definition.is_alone:
+            break
+        if flow.num_uses(definition.name, within=function) != 1:
+            break
+        if flow.num_bindings(definition.name, at=statement) != 1 or _has_comment(source, statement):
+            break
+        unused.append(definition)
+    return unused
+
+
+def _has_comment(source: Source, statement: cst.CSTNode) -> bool:
+    """Whether a comment speaks of the statement: inside, behind or right above it."""
+    start, end = source.span(statement)
+    document = source.document
+    row = document.row_of(start)
+    above = document.line(row - 1).strip() if row > 1 else ""
+    behind = document.line(document.row_of(end))
+    return above.startswith("#") or "#" in source.text[start:end] or "#" in behind
+
+
+def _named(source: Source, origin: Origin, operand: str, name: str, *, is_unused: bool) -> list[Edit] | None:
+    """`name = operand` before the statement that holds the activation, or in its place where nobody reads that."""
+    definition = origin.definitions[-1]
+    line = source.parent(definition.statement)
+    if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1:
+        return None
+    value = f"({operand})" if "\n" in operand or "\r" in operand else operand
+    if is_unused:
+        return [replace(source, definition.statement, f"{name} = {value}")]
+    start, _ = source.span(definition.statement)
+    row_start = source.document.line_starts[source.document.row_of(start) - 1]
+    indent = source.text[row_start:start]
+    code = source.code(definition.statement)
+    inner_start, inner_end = (offset - start for offset in source.span(origin.activation.operand))
+    rest = code[:inner_start] + name + code[inner_end:]
+    newline = source.module.default_newline
+    return [replace(source, definition.statement, f"{name} = {value}{newline}{indent}{rest}")]
+
+
+def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
+    if len(node.lpar) == 1 and not isinstance(node, _PARENTHESIZED):
+        return node.with_changes(lpar=(), rpar=())
+    return node
+
+
+def _free_name(source: Source, at: cst.CSTNode) -> str:
+    """A name that the function around `at` does not use."""
+    scope = source.function_of(at)
+    used = {node.value for node in source.nodes(cst.Name) if scope is None or scope in source.ancestors(node)}
+    name, number = _NEW_NAME, 1
+    while name in used:
+        number += 1
+        name = f"{_NEW_NAME}_{number}"
+    return name
+
+
+def _small(definition: Definition) -> cst.BaseSmallStatement:
+    assert isinstance(definition.statement, cst.BaseSmallStatement)
+    return definition.statement
+
+
+def _arguments(link: Link) -> list[cst.CSTNode]:
+    """What a reshape, or the activation, evaluates besides the value that it works on."""
+    if not link.is_reshape:
+        return []
+    if isinstance(link.node, cst.Call):
+        return [argument.value for argument in link.node.args if argument.value is not link.inner]
+    return list(link.node.slice) if isinstance(link.node, cst.Subscript) else []
+
+
+def _is_pure(root: cst.CSTNode) -> bool:
+    """Whether an expression is cheap, and gives the same when it is evaluated once more."""
+    match root:
+        case cst.Call(func=cst.Attribute(value=receiver, attr=cst.Name(value=name)), args=args):
+            return name in _PURE_METHODS and _is_pure(receiver) and all(_is_pure(arg.value) for arg in args)
+        case cst.Call(func=cst.Name(value=name), args=args):
+            return name in _PURE_FUNCTIONS and all(_is_pure(arg.value) for arg in args)
+        case cst.BinaryOperation(operator=cst.MatrixMultiply()):
+            return False
+        case cst.SubscriptElement(slice=cst.Index(value=value)):
+            return _is_pure(value)
+        case cst.SubscriptElement(slice=cst.Slice(lower=lower, upper=upper, step=step)):
+            return all(part is None or _is_pure(part) for part in (lower, upper, step))
+        case cst.Attribute(value=value):
+            return _is_pure(value)
+        case cst.Subscript(value=value, slice=parts):
+            return _is_pure(value) and all(_is_pure(part) for part in parts)
+        case cst.UnaryOperation(expression=value):
+            return _is_pure(value)
+        case cst.BinaryOperation(left=left, right=right):
+            return _is_pure(left) and _is_pure(right)
+        case cst.Tuple(elements=elements) | cst.List(elements=elements):
+            return all(_is_pure(element.value) for element in elements)
+    return isinstance(root, cst.Name | cst.BaseNumber | cst.SimpleString | cst.Ellipsis)
