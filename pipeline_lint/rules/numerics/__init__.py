@@ -1,0 +1,1 @@
+"""Rules about operations that give NaN or Inf (TRN2xx)."""

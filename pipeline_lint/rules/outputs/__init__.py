@@ -1,0 +1,1 @@
+"""Rules about what models and datasets return (TRN1xx)."""

@@ -1,0 +1,102 @@
+"""TRN102: a dataset whose samples are told apart by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline_lint.facts.membership import dataset_confidence
+from pipeline_lint.facts.modules import ClassSummary, summarize_classes
+from pipeline_lint.facts.naming import count, proposal, related_returns
+from pipeline_lint.facts.outputs import Output
+from pipeline_lint.facts.project import Project
+from pipeline_lint.rule import Finding, ProjectRule
+
+_METHODS = ("__getitem__", "__getitems__", "__iter__")
+
+
+class TupleReturningGetitem(ProjectRule):
+    """A dataset's samples are tuples whose values only their position tells apart.
+
+    The order of `image, target, weight` is then agreed upon in the dataset, in every `collate_fn`, in every training
+    and validation loop, and in each transform that wraps the dataset. One that gets it wrong fails late, or not at all
+    if the values have the same shape. `DataLoader` collates dicts by itself: `batch["image"]` needs no agreement, and
+    a sample can gain a value (an id, a path to look at later) without a change anywhere else.
+
+    Base classes are followed through the files of the project; a base that is out of reach and calls itself a dataset
+    is taken for one (likely). For `__iter__` each `yield` counts, for `__getitems__` each sample of the list.
+
+    Bad:
+        import torch
+        from torch.utils.data import Dataset
+
+        class Scans(Dataset):
+            def __len__(self):
+                return 4
+
+            def __getitem__(self, index):
+                image, mask = torch.rand(1, 8, 8), torch.zeros(8, 8)
+                return image, mask, index
+
+    Good:
+        import torch
+        from torch.utils.data import Dataset
+
+        class Scans(Dataset):
+            def __len__(self):
+                return 4
+
+            def __getitem__(self, index):
+                image, mask = torch.rand(1, 8, 8), torch.zeros(8, 8)
+                return {"image": image, "mask": mask, "index": index}
+
+    Exempt:
+        Named tuples, dataclasses and other classes of samples; sequences of any length; with `allow-pairs = true` in
+        `[tool.pipeline-lint.tuple-returning-getitem]` the customary pairs of input and target.
+    Fix:
+        None: the loops over the dataset have to change together with it, in all files.
+    Source:
+        Khvedchenya, "Efficient PyTorch: Supercharging the Training Pipeline" (2020), on dicts in place of tuples;
+        https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.default_collate
+    """
+
+    code = "TRN102"
+    triggers = _METHODS
+    summaries = (summarize_classes,)
+    options = {"allow-pairs": False}  # noqa: RUF012
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        """One finding for each method, at its first tuple."""
+        for summary in project.classes():
+            for name in _METHODS:
+                positional = self._positional(summary, name)
+                if not positional:
+                    continue
+                confidence = dataset_confidence(project, summary)
+                if confidence is None:
+                    break
+                first = positional[0]
+                assert first.place is not None
+                yield Finding(
+                    first.place,
+                    _message(summary, name, first),
+                    confidence=confidence,
+                    related=related_returns(positional[1:]),
+                )
+
+    def _positional(self, summary: ClassSummary, name: str) -> list[Output]:
+        """The samples that are tuples; of `__iter__` only those that it yields."""
+        method = summary.outputs.get(name)
+        if method is None or method.is_static or method.is_generator != (name == "__iter__"):
+            return []
+        return [output for output in method.outputs if output.is_positional and not self._is_allowed(output)]
+
+    def _is_allowed(self, output: Output) -> bool:
+        return bool(self.settings["allow-pairs"]) and output.shape.num_values == 2 and output.shape.is_exact
+
+
+def _message(summary: ClassSummary, method: str, output: Output) -> str:
+    simple = summary.name.rpartition(".")[2]
+    return (
+        f"`{method}` of `{simple}` gives {count(output)} told apart by position alone, so whoever reads a batch must "
+        f"know their order; {proposal(output)}"
+    )
