@@ -1,0 +1,184 @@
+"""Writes what is generated in the documentation: rule pages, tables, and what the README shows of the tool's output.
+
+`python -m docs.generate` writes, `python docs/generate.py --check` names what is stale and fails. Text files have
+their generated blocks between `<!-- generated: name -->` and `<!-- end -->`; everything around them is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+from pipeline_lint import config
+from pipeline_lint.engine.catalog import builtin_rules
+from pipeline_lint.explain import Page, page, render_markdown
+
+ROOT = Path(__file__).parents[1]
+SHOWN_EXAMPLE = "examples/vae/train.py"
+PICTURE_COLUMNS = 120
+
+TOPICS = {
+    "outputs": "What models and datasets return",
+    "numerics": "Operations that give NaN or Inf",
+    "precision": "Mixed precision",
+    "loop": "The training loop",
+    "watching": "Watching the run",
+    "tool": "The tool's own findings",
+}
+
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Writes or checks all generated files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when something is stale")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the folder that holds docs/ and README.md")
+    options = parser.parse_args()
+    wanted = dict(generated_files(options.root))
+    stale = [path for path, content in wanted.items() if not path.is_file() or path.read_bytes() != content.encode()]
+    orphans = sorted(set((options.root / "docs" / "rules").glob("*.md")) - wanted.keys())
+    if options.check:
+        for path in (*stale, *orphans):
+            print(f"{path.relative_to(options.root)} is stale: run `make docs`", file=sys.stderr)
+        sys.exit(1 if stale or orphans else 0)
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(wanted[path].encode())
+        print(f"wrote {path.relative_to(options.root)}")
+    for path in orphans:
+        path.unlink()
+        print(f"removed {path.relative_to(options.root)}")
+
+
+def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every generated file with what it should hold."""
+    pages = [page(rule) for rule in builtin_rules()]
+    for rule in pages:
+        yield root / "docs" / "rules" / f"{rule.name}.md", render_markdown(rule)
+    yield root / "docs" / "rules" / "README.md", "# Rules\n\n" + rule_tables(pages, heading="##")
+    yield root / "docs" / "pictures" / "check.svg", picture_of_check()
+    blocks: dict[str, Callable[[], str]] = {
+        "rules": lambda: rule_tables(pages, heading="###", folder="docs/rules/"),
+        "settings": settings_table,
+        "check": lambda: fenced("", tool_output("check", SHOWN_EXAMPLE)),
+        "diff": lambda: fenced("diff", tool_output("fix", "--diff", SHOWN_EXAMPLE)),
+    }
+    for path in (root / "README.md", root / "docs" / "configuration.md"):
+        yield path, with_blocks(path, blocks)
+
+
+def with_blocks(path: Path, blocks: dict[str, Callable[[], str]]) -> str:
+    """The file's text with each of its generated blocks made anew."""
+
+    def anew(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in blocks:
+            raise SystemExit(f"{path}: unknown generated block `{name}`; known: {', '.join(blocks)}")
+        return f"{match[1]}{blocks[name]().rstrip()}\n{match[3]}"
+
+    return _BLOCK.sub(anew, path.read_text(encoding="utf-8"))
+
+
+def rule_tables(pages: list[Page], *, heading: str, folder: str = "") -> str:
+    """One table for each topic, with links to the pages."""
+    parts = []
+    for topic, title in TOPICS.items():
+        rows = [rule_row(rule, folder) for rule in pages if rule.topic == topic]
+        if rows:
+            header = "| code | name | what it finds | fix |\n|---|---|---|---|"
+            parts.append("\n".join([f"{heading} {title}\n", header, *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def rule_row(rule: Page, folder: str) -> str:
+    """A line of the table; rules that are off by default say so."""
+    off = "" if rule.is_default else " Off by default."
+    fix = " or ".join(rule.fix_kinds)
+    return f"| {rule.code} | [{rule.name}]({folder}{rule.name}.md) | {in_cell(rule.summary + off)} | {fix} |"
+
+
+def settings_table() -> str:
+    """The fields of `Settings` with their defaults and the sentences below them in the source."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    defaults = config.Settings()
+    for name, meaning in field_docstrings(config.Settings):
+        if name.replace("_", "-") in config.SETTING_NAMES:
+            default = toml_value(getattr(defaults, name))
+            rows.append(f"| `{name.replace('_', '-')}` | {default} | {in_cell(meaning)} |")
+    return "\n".join(rows) + "\n"
+
+
+def field_docstrings(kind: type) -> Iterator[tuple[str, str]]:
+    """The fields of a class with the string that stands below each."""
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, text in zip(definition.body, definition.body[1:], strict=False):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(meaning))):
+                yield name, " ".join(meaning.split())
+
+
+def toml_value(value: object) -> str:
+    """How a setting's default is written; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`[]`" if not value else f"`{list(value)}`"
+    return f'`"{getattr(value, "label", value)}"`'
+
+
+def in_cell(text: str) -> str:
+    """Text that does not end a cell of a Markdown table."""
+    return text.replace("|", "\\|")
+
+
+def fenced(language: str, text: str) -> str:
+    """A block of code."""
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+def tool_output(*arguments: str, color: bool = False) -> str:
+    """What `pipeline-lint` prints for files of this repository, apart from any configuration and cache."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_lint", *arguments, "--isolated", "--no-cache", "--quiet", "--jobs", "1"],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT), **({"FORCE_COLOR": "1"} if color else {"NO_COLOR": "1"})},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode != 1:
+        raise SystemExit(f"pipeline-lint {' '.join(arguments)} should have had findings: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def picture_of_check() -> str:
+    """The terminal after `pipeline-lint check`, as SVG."""
+    console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), force_terminal=True, legacy_windows=False)
+    console.print(Text(f"$ pipeline-lint check {SHOWN_EXAMPLE}", style="bold"))
+    console.print(Text.from_ansi(tool_output("check", SHOWN_EXAMPLE, color=True)))
+    # The reader's own fonts: a picture should load nothing from elsewhere.
+    template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    template = template.replace("Fira Code, monospace", "monospace")
+    picture = console.export_svg(title="pipeline-lint", code_format=template, unique_id="check")
+    return "\n".join(line.rstrip() for line in picture.splitlines()) + "\n"
+
+
+if __name__ == "__main__":
+    main()
