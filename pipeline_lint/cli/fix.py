@@ -105,6 +105,8 @@ def _write(common: Common, inputs: Inputs, fixed: Fixed, *, exit_non_zero_on_fix
         print_failures(report)
     else:
         report.failures.extend(write_fixed(fixed))
+        for note in fixed.notes:
+            common.say(f"{click.style('note', fg='yellow', bold=True)}: {note}")
         print_report(common, report, show_fixes=False)
     if report.failures:
         return 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +32,8 @@ def find_inputs(common: Common) -> Inputs:
     if common.stdin_filename is not None or common.paths == ("-",):
         return _standard_input(common)
     paths = common.paths or (".",)
-    _recover(common, paths)
     inputs = Inputs(*find_files(paths, common.resolver))
+    _recover(common, paths, inputs)
     if not inputs.files and not inputs.failures:
         common.say(f"{click.style('warning', fg='yellow', bold=True)}: no Python files below {', '.join(paths)}")
     return inputs
@@ -54,10 +56,15 @@ def _is_included(name: str, options: FileOptions) -> bool:
     return not Path(name).exists() or bool(discover([name], options).files)
 
 
-def _recover(common: Common, paths: tuple[str, ...]) -> None:
-    """Finishes or rolls back what a killed run left between two files."""
-    for root in interrupted_roots(paths):
-        from pipeline_lint.engine.recovery import recover
+def _recover(common: Common, paths: Sequence[str], inputs: Inputs) -> None:
+    """Finishes or rolls back what a killed run left between two files of a group."""
+    folders = {os.path.dirname(file) for file in inputs.files}  # noqa: PTH120 - pathlib is slower
+    for root in interrupted_roots({*paths, *folders}):
+        from pipeline_lint.engine.recovery import Outcome, recover
 
         for recovery in recover(root):
-            common.say(f"{click.style('recovered', fg='yellow', bold=True)}: {recovery}")
+            if recovery.outcome is Outcome.FAILED:
+                inputs.failures.append(Failure(str(root), str(recovery)))
+            else:
+                label = "warning" if recovery.outcome is Outcome.REFUSED else "recovered"
+                common.say(f"{click.style(label, fg='yellow', bold=True)}: {recovery}")

@@ -33,6 +33,8 @@ class Fixed:
     """Files that change together or not at all."""
     report: Report = field(default_factory=Report)
     """What is left to find once the fixes are applied."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of the files that were written."""
 
 
 def fix_files(
@@ -93,7 +95,7 @@ def write_fixed(fixed: Fixed) -> list[Failure]:
     for group in fixed.groups:
         changes = {path: Change(fixed.before[path], fixed.after[path]) for path in sorted(group)}
         try:
-            write_group(changes, root=project_root(changes))
+            fixed.notes.extend(write_group(changes, root=project_root(changes)))
         except (CannotWrite, ChangedMeanwhile) as error:
             failures.append(Failure(error.path, str(error)))
             fixed.report.changed_paths = [path for path in fixed.report.changed_paths if path not in group]

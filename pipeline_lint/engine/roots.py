@@ -17,8 +17,12 @@ def project_root(paths: Iterable[str]) -> Path:
 
     Links are followed, because the files that they point to are the ones that are written.
     """
-    folders = [Path(path).resolve().parent for path in paths]
-    common = Path(os.path.commonpath(folders))
+    folders = sorted({Path(path).resolve().parent for path in paths})
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:
+        # Different drives: the files outside the first one's are refused where they are written.
+        common = folders[0]
     for folder in (common, *common.parents):
         if any((folder / marker).exists() for marker in _MARKERS):
             return folder
@@ -30,7 +34,8 @@ def interrupted_roots(paths: Iterable[str]) -> Iterator[Path]:
     candidates: set[Path] = set()
     for path in paths:
         start = Path(path).resolve()
-        candidates.update((start, *start.parents))
+        if start not in candidates:
+            candidates.update((start, *start.parents))
     for folder in sorted(candidates):
         if (folder / FOLDER_NAME / "journal").is_dir():
             yield folder

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from samples import BAD, CLEAN, FIXED
@@ -129,3 +133,26 @@ def test_two_fixes_in_a_file_and_an_import_that_both_need(project, lint):
 def test_diff_and_interactive_exclude_one_another(project, lint):
     project({"loss.py": BAD})
     assert lint("fix", "--diff", "--interactive").exit_code == 2
+
+
+def test_what_a_killed_run_left_is_finished_wherever_below_it_lies(project, lint):
+    folder = project({"one/pyproject.toml": "", "one/loss.py": BAD, "one/other.py": BAD})
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom pipeline_lint.engine.transaction import Change, write_group\n"
+        "real = os.replace\n"
+        "def replace(source, target):\n"
+        "    real(source, target)\n"
+        "    if str(target).endswith('loss.py'):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.replace = replace\n"
+        "changes = {name: Change(Path(name).read_bytes(), b'new = 1\\n') for name in ('one/loss.py', 'one/other.py')}\n"
+        "write_group(changes, root=Path('one'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert {(folder / name).read_text() for name in ("one/loss.py", "one/other.py")} == {BAD, "new = 1\n"}
+    result = lint("check")
+    assert "recovered" in result.stderr
+    assert {(folder / name).read_text() for name in ("one/loss.py", "one/other.py")} == {"new = 1\n"}
+    assert result.exit_code == 0
