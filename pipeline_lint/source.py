@@ -213,7 +213,7 @@ class _RecordingState(CodegenState):
         if isinstance(node, cst.BaseExpression) or id(node) not in self.tokens_of:
             self.tokens_of[id(node)] = (start, len(self.tokens))
 
-    def record_syntactic_position(
+    def record_syntactic_position(  # type: ignore[override] # any context manager does, and this one is cheaper
         self, node: cst.CSTNode, *, start_node: cst.CSTNode | None = None, end_node: cst.CSTNode | None = None
     ) -> _Recording:
         return _Recording(self, node, start_node, end_node)

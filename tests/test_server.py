@@ -576,6 +576,9 @@ def test_a_fix_across_files_changes_open_and_closed_ones_together(editor: Editor
     }
     for name, text in texts.items():
         assert _applied(text, changes[editor.uri(name)]["edits"]) == text.replace("pair", "both")
+    [fix_all] = editor.actions("lib.py", _range(0, 0, 0), only=["source.fixAll"]).values()
+    again = {c["textDocument"]["uri"]: c for c in editor.resolve(fix_all)["edit"]["documentChanges"]}
+    assert again == changes
 
 
 def test_a_change_of_one_document_shows_in_another(editor: Editor) -> None:

@@ -100,14 +100,7 @@ class Linter:
             self._checker = Checker(self._resolver, _OPTIONS)
         checked = Checked()
         contents = {document.path: document.data for document in documents}
-        groups: dict[Settings, list[OpenDocument]] = {}
-        for document in documents:
-            try:
-                settings = self._resolver.for_path(document.path)
-                if _is_included(document.path, settings):
-                    groups.setdefault(settings, []).append(document)
-            except ConfigError as error:
-                checked.errors.append(str(error))
+        groups = self._groups(documents, checked.errors)
         for settings, group in groups.items():
             try:
                 self._check_group(settings, group, contents, checked)
@@ -128,11 +121,22 @@ class Linter:
         return Changes(_text_changes(before, done.contents), list(done.refused))
 
     def fix_all(self, document: OpenDocument, documents: Sequence[OpenDocument]) -> Changes:
-        """The texts that all safe fixes for one document change."""
+        """The texts that all safe fixes for one document change.
+
+        The others that are open are looked at, too, because a fix may concern them.
+        """
         self._resolver.forget()
-        known = {document.path: document.data for document in documents}
+        errors: list[str] = []
+        group = next((g for g in self._groups(documents, errors).values() if document in g), [])
         try:
-            fixed = fix_files([document.path], self._resolver, options=_OPTIONS, unsafe=False, contents=known)
+            fixed = fix_files(
+                [other.path for other in group],
+                self._resolver,
+                options=_OPTIONS,
+                unsafe=False,
+                accept=lambda diagnostic, _: diagnostic.path == document.path,
+                contents={other.path: other.data for other in documents},
+            )
         except ConfigError as error:
             return Changes(refused=[Failure(document.path, str(error))])
         return Changes(_text_changes(fixed.before, fixed.after), fixed.report.failures)
@@ -143,6 +147,19 @@ class Linter:
             return page(find_rule(word, self._resolver.for_path(path)))
         except (ConfigError, PageError):
             return None
+
+    def _groups(self, documents: Sequence[OpenDocument], errors: list[str]) -> dict[Settings, list[OpenDocument]]:
+        """The documents to check, by their settings; notes configurations that cannot be used."""
+        groups: dict[Settings, list[OpenDocument]] = {}
+        for document in documents:
+            try:
+                settings = self._resolver.for_path(document.path)
+            except ConfigError as error:
+                errors.append(str(error))
+                continue
+            if _is_included(document.path, settings):
+                groups.setdefault(settings, []).append(document)
+        return groups
 
     def _check_group(
         self, settings: Settings, group: Sequence[OpenDocument], contents: Mapping[str, bytes], checked: Checked

@@ -124,7 +124,9 @@ class Session:
         else:
             changes = await self._in_worker(self._linter.fix_one, document, documents, wanted)
         for failure in changes.refused:
-            self._tell(f"{failure.path}: {failure.message}", types.MessageType.Warning)
+            message = f"{failure.path}: {failure.message}"
+            if message not in self._told:
+                self._tell(message, types.MessageType.Warning)
         by_path = {document.path: document for document in documents}
         edits: dict[OpenDocument | str, list[types.TextEdit]] = {}
         for path, change in changes.texts.items():
