@@ -14,8 +14,8 @@ from pipeline_lint.diagnostic import Diagnostic, Failure, Place
 from pipeline_lint.engine.cache import Cache, content_key
 from pipeline_lint.engine.catalog import selected_rules
 from pipeline_lint.engine.check import check_bytes, diagnostic_of, rule_failure, summary_key
-from pipeline_lint.engine.result import Dependency, FileResult, Outcome
-from pipeline_lint.engine.run import file_digest
+from pipeline_lint.engine.dependencies import Dependency, file_digest
+from pipeline_lint.engine.result import FileResult, Outcome
 from pipeline_lint.engine.suppress import UNUSED_CODE, apply_suppressions, matches_selector
 from pipeline_lint.facts.project import Project
 from pipeline_lint.parsing import with_deep_stack

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline_lint.diagnostic import Diagnostic, Failure
+from pipeline_lint.engine.dependencies import Dependency
 from pipeline_lint.engine.suppress import Suppression
 
 Summaries = dict[str, Any]
@@ -24,14 +25,6 @@ class FileResult:
     was_parsed: bool = False
     is_unparsable: bool = False
     summaries: Summaries = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """What was seen of a path: the digest of the file's bytes, None for none, or just whether something is there."""
-
-    path: str
-    state: str | bool | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from pipeline_lint.config import FixedSettings, Settings, SettingsResolver
 from pipeline_lint.diagnostic import Failure, Report
 from pipeline_lint.engine.baseline import Baseline
 from pipeline_lint.engine.cache import Cache, cache_folder, content_key, settings_key
-from pipeline_lint.engine.result import Dependency, FileResult, Outcome
+from pipeline_lint.engine.dependencies import are_unchanged
+from pipeline_lint.engine.result import FileResult, Outcome
 
 if TYPE_CHECKING:
     from pipeline_lint.engine.workers import Task
@@ -104,7 +105,7 @@ class Checker:
         outcome_key = hashlib.blake2b("".join(sorted(keys.values())).encode(), digest_size=20).hexdigest()
         if cache is not None and keys:
             outcome = cache.get([outcome_key]).get(outcome_key)
-            if isinstance(outcome, Outcome) and _are_unchanged(outcome.dependencies):
+            if isinstance(outcome, Outcome) and are_unchanged(outcome.dependencies):
                 return Outcome(outcome.diagnostics, (*outcome.failures, *failures), outcome.num_suppressed)
         results = self._results(group.settings, keys, contents, cache)
         outcome = self._outcome(group.settings, results, settings_digest, contents)
@@ -203,21 +204,3 @@ def _size(path: str, data: bytes | None) -> int:
         return Path(path).stat().st_size
     except OSError:
         return 0
-
-
-def _are_unchanged(dependencies: Sequence[Dependency]) -> bool:
-    return all(_state_like(dependency) == dependency.state for dependency in dependencies)
-
-
-def _state_like(dependency: Dependency) -> str | bool | None:
-    if isinstance(dependency.state, bool):
-        return os.path.exists(dependency.path)  # noqa: PTH110 - pathlib is slower
-    return file_digest(dependency.path)
-
-
-def file_digest(path: str) -> str | None:
-    """A digest of the file's bytes; None where there is no such file."""
-    try:
-        return hashlib.blake2b(_read(path), digest_size=16).hexdigest()
-    except OSError:
-        return None
