@@ -1,10 +1,10 @@
-"""Which expressions are too large to be parsed: found in a hundredth of the time that parsing takes.
+"""Which expressions are too large to be parsed: found in a twentieth of the time that parsing takes.
 
 LibCST's parser copies what it has read of an expression at each operator that goes on with it, so its time and memory
-grow with the square of a chain such as `1 + 1 + ...`, tenfold for brackets in brackets, and in the patterns of `case`
-they double with each bracket. Thirty thousand terms never finish, and brackets nested deeper still end the process.
-The scan estimates that work statement by statement. It goes in two steps: the text is cut at words that only begin
-statements, and only pieces that are long, or hold many brackets, are read token by token.
+grow with the square of a chain such as `1 + 1 + ...`, and fourfold with each bracket in the patterns of `case`. Thirty
+thousand terms never finish, and brackets nested as deep end the process. The scan estimates that work for each
+statement. It goes in two steps: the text is cut at words that only begin statements, and only pieces that are long, or
+hold many brackets, are read token by token.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ DEEPEST_BRACKETS = 200
 """Brackets in brackets; the same as CPython's own limit."""
 LONGEST_CHAIN = 3000
 """Operands of `and`, strings side by side, loops of a comprehension, `elif` branches: they nest in the tree."""
-_MOST_WORK = 4_000_000
-"""Copied tokens: one or two seconds, and less than a gigabyte."""
+_MOST_WORK = 3_000_000
+"""Copied tokens: about a second, and half a gigabyte at most."""
 _WORK_A_TOKEN = 200
 """What a token may cost without being counted, so that the size alone of a table of numbers is no fault."""
 
@@ -55,11 +55,14 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_FORMAT = re.compile(r"\\[^{}\n\r]|\{\{|\}\}|(?P<mark>[{}\"'\n\r])", re.DOTALL)
+_FORMAT = re.compile(r"\\(?:\r\n|[^{}])|\{\{|\}\}|(?P<mark>[{}\"'\n\r])", re.DOTALL)
 _KEYWORDS = frozenset(keyword.kwlist) - {"True", "False", "None"}
 _LEVELS = {"|": 0, "^": 1, "&": 2, "<<": 3, ">>": 3, "+": 4, "-": 4, "*": 5, "/": 5, "//": 5, "%": 5, "@": 5}
 _TRAILER = 6
 """How tightly `.name`, `[index]` and `(arguments)` bind: tighter than every operator between two operands."""
+
+_COPIES = {"[": 3}
+"""How often an operand is copied that goes on with this bracket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class _Frame:
         """Where the operands of each kind of operator begin, loosest first."""
         self.prefixes = [0, 0, 0]
         """How many operators stand in front of the current operand, by how tightly they bind."""
+        self.open_lambdas = 0
+        """Those whose parameters are not over."""
         self.chain = 0
 
 
@@ -178,7 +183,7 @@ class _Weighing:
         self._position += 1
         self._work += 10 * depth + 2 * self._num_prefixes
         if self._in_pattern:
-            self._work += 8 << min(depth, 40)
+            self._work += 1 << 2 * min(depth, 20)
         match kind:
             case "word":
                 self._take_word(token, begin)
@@ -189,7 +194,7 @@ class _Weighing:
                 self._read_format(token.lstrip("fFtTrR"))
             case "open":
                 if self._after_operand:
-                    self._extend(_TRAILER)
+                    self._extend(_TRAILER, copies=_COPIES.get(token, 1))
                 self._frames.append(_Frame(self._position))
                 self._after_operand = False
             case "close" if depth:
@@ -217,7 +222,10 @@ class _Weighing:
                 self._end_operand(_UNARY)
             case "await":
                 self._add_prefix(_UNARY)
-            case "lambda" | "else" | "yield" if not begins_statement:
+            case "lambda":
+                frame.open_lambdas += 1
+                self._add_prefix(_LOOSE)
+            case "else" | "yield" if not begins_statement:
                 self._add_prefix(_LOOSE)
             case "for":
                 frame.chain += 1
@@ -258,7 +266,8 @@ class _Weighing:
             self._read_format(frame.quote, is_specification=True)
         elif symbol == ":=":
             self._add_prefix(_LOOSE)
-        elif symbol == ":" and (len(self._frames) > 1 or frame.prefixes[_LOOSE]):
+        elif frame.open_lambdas or (symbol == ":" and len(self._frames) > 1):
+            frame.open_lambdas -= symbol == ":" and frame.open_lambdas > 0
             self._begin_operands(0)
         else:
             self._in_pattern = self._in_pattern and symbol != ":"
@@ -274,9 +283,9 @@ class _Weighing:
         if frame.quote:
             self._read_format(frame.quote, is_specification=frame.in_specification)
 
-    def _extend(self, level: int) -> None:
-        """The operand so far goes on: it is copied."""
-        self._work += self._position - self._frames[-1].operands[level]
+    def _extend(self, level: int, *, copies: int = 1) -> None:
+        """The operand so far goes on: it is copied, by a subscript several times."""
+        self._work += copies * (self._position - self._frames[-1].operands[level])
 
     def _begin_operands(self, level: int) -> None:
         self._frames[-1].operands[level:] = [self._position] * (_TRAILER + 1 - level)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -26,6 +27,10 @@ _PUNCTUATION = frozenset(
     "lbracket rbracket lbrace rbrace indent newline operator asynchronous first_colon second_colon star_etc separator "
     "bar relative lines_after_module star end conversion".split()
 )
+
+_NOT_GIVEN_BACK = re.compile(r"\f|^[ \t]*\\\r?$", re.MULTILINE)
+"""What LibCST may render otherwise than it was: form feeds, and backslashes alone on a line. It leaves no statement sure
+of its place, because its rendered text may be found where another stands."""
 
 
 class Source:
@@ -134,7 +139,11 @@ class Source:
         """
         document = self.document
         row = document.row_of(start)
-        if not document.line(row).endswith("\\") and '"""' not in document.line(row) and "'''" not in document.line(row):
+        if (
+            not document.line(row).endswith("\\")
+            and '"""' not in document.line(row)
+            and "'''" not in document.line(row)
+        ):
             return start
         statement = self.enclosing(node, cst.SimpleStatementLine)
         if statement is None:
@@ -169,16 +178,17 @@ class _Positions:
         return found
 
     def _locate(self, node: cst.CSTNode) -> None:
+        if self._whole:
+            return
         module = self._source.module
         top: cst.CSTNode = node
         for above in self._source.ancestors(node):
             if above is module:
                 break
             top = above
-        if top is not module and not self._whole and self._record(top):
-            return
-        self._whole = True
-        self._record(module)
+        if top is module or _NOT_GIVEN_BACK.search(self._source.text) or not self._record(top):
+            self._whole = True
+            self._record(module)
 
     def _record(self, root: cst.CSTNode) -> bool:
         """Renders `root` and notes where its nodes stand; False where its text is not to be found just once."""
@@ -187,14 +197,25 @@ class _Positions:
         root._codegen(state)
         rendered = "".join(state.tokens)
         text = self._source.text
-        base = text.find(rendered)
-        if base < 0 or (root is not module and text.find(rendered, base + 1) >= 0):
+        if self._lacks_newline(root):
+            rendered = rendered.removesuffix(module.default_newline)
+            base = len(text) - len(rendered) if text.endswith(rendered) else -1
+        else:
+            base = text.find(rendered)
+            if root is not module and text.find(rendered, base + 1) >= 0:
+                return False
+        if base < 0:
             return False
         offsets = [base, *itertools.accumulate(map(len, state.tokens), initial=base)][1:]
         last = len(offsets) - 1
         for key, (start, end) in state.tokens_of.items():
             self._spans[key] = (offsets[min(start, last)], offsets[min(end, last)])
         return True
+
+    def _lacks_newline(self, root: cst.CSTNode) -> bool:
+        """Whether the file ends with this statement and without a newline, which rendering adds."""
+        module = self._source.module
+        return not module.has_trailing_newline and not module.footer and root is module.body[-1]
 
 
 class _RecordingState(CodegenState):

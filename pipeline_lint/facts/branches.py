@@ -24,7 +24,7 @@ class Switch(enum.IntEnum):
     ARGUMENT = 1
     """An argument or a setting of the object."""
     MODE = 2
-    """Training or evaluation, scripting, tracing, export; or the kind of an argument, which the result follows."""
+    """Training or evaluation, scripting, tracing, export; or the type of a value, which that of the result follows."""
     LEGACY = 3
     """A caller who asks for a tuple in place of a named result: `if not return_dict:`."""
 
@@ -141,13 +141,10 @@ def _switch(test: cst.BaseExpression, parameters: frozenset[str]) -> Switch:
             return min((_switch(side, parameters) for side in sides if not _is_constant(side)), default=Switch.DATA)
         case cst.Call(func=function, args=arguments):
             name = dotted_name(function)
-            if _is_mode(name):
+            if _is_mode(name) or name in ("isinstance", "issubclass"):
                 return Switch.MODE
-            if not arguments or name not in ("bool", "callable", "getattr", "hasattr", "isinstance", "len", "type"):
-                return Switch.DATA
-            of_argument = _switch(arguments[0].value, parameters)
-            is_kind = name in ("isinstance", "type") and of_argument is Switch.ARGUMENT
-            return Switch.MODE if is_kind else of_argument
+            is_question = bool(arguments) and name in ("bool", "callable", "getattr", "hasattr", "len")
+            return _switch(arguments[0].value, parameters) if is_question else Switch.DATA
         case cst.Name() | cst.Attribute():
             return _named_switch(dotted_name(test), parameters)
     return Switch.DATA
@@ -174,9 +171,11 @@ def _is_constant(node: cst.BaseExpression) -> bool:
     match node:
         case cst.BaseNumber() | cst.BaseString() | cst.Name(value="None" | "True" | "False"):
             return True
-        case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)):
-            # Constants and members of enumerations.
+        case cst.Name(value=name):
             return name.isupper()
+        case cst.Attribute(attr=cst.Name(value=name)):
+            # The second are members of an enumeration, `Reduction.mean`.
+            return name.isupper() or dotted_name(node)[:1].isupper()
         case cst.Tuple(elements=elements) | cst.List(elements=elements) | cst.Set(elements=elements):
             return all(_is_constant(element.value) for element in elements)
         case cst.UnaryOperation(expression=inner):

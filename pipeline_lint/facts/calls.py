@@ -18,6 +18,8 @@ from pipeline_lint.source import Source
 
 _KEYWORD_SYNONYMS: Mapping[str, str] = {
     "axis": "dim",
+    "axis0": "dim0",
+    "axis1": "dim1",
     "keepdims": "keepdim",
     "x": "input",
     "a": "input",

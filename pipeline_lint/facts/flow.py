@@ -41,7 +41,7 @@ class Flow:
         definition = self.definition_of(use)
         return definition.value if definition is not None else None
 
-    def has_same_value(self, expression: cst.BaseExpression, *, at: cst.CSTNode) -> bool:
+    def has_same_value(self, expression: cst.CSTNode, *, at: cst.CSTNode) -> bool:
         """Whether evaluating `expression` once more at a later node of the same function reads the same values.
 
         Calls in the expression are not asked whether they give the same result twice.

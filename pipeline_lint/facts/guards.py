@@ -35,7 +35,7 @@ def is_version_dependent(source: Source, node: cst.CSTNode) -> bool:
                 if errors & expected and below is not above.finalbody:
                     return True
             case cst.IndentedBlock(body=body) | cst.Module(body=body):
-                if any(_leaves_for_version(source, statement) for statement in _before(body, below)):
+                if any(_returns_for_version(source, statement) for statement in _before(body, below)):
                     return True
         below = above
     return False
@@ -63,16 +63,23 @@ def _asks_version(source: Source, test: cst.BaseExpression) -> bool:
     return _VERSION_CHECK.search(source.code(test)) is not None
 
 
-def _leaves_for_version(source: Source, statement: cst.CSTNode) -> bool:
-    return isinstance(statement, cst.If) and _leaves(statement.body) and _asks_version(source, statement.test)
+def _returns_for_version(source: Source, statement: cst.CSTNode) -> bool:
+    """A `raise` in its place says that the code after it needs the version, not that it stands in for it."""
+    return (
+        isinstance(statement, cst.If)
+        and isinstance(_last(statement.body), cst.Return)
+        and _asks_version(source, statement.test)
+    )
 
 
 def _leaves(block: cst.BaseSuite) -> bool:
     """Whether a block ends by leaving what it stands in."""
+    return isinstance(_last(block), cst.Return | cst.Raise | cst.Continue | cst.Break)
+
+
+def _last(block: cst.BaseSuite) -> cst.CSTNode | None:
     last = block.body[-1] if block.body else None
-    if isinstance(last, cst.SimpleStatementLine):
-        last = last.body[-1]
-    return isinstance(last, cst.Return | cst.Raise | cst.Continue | cst.Break)
+    return last.body[-1] if isinstance(last, cst.SimpleStatementLine) else last
 
 
 def _before(body: object, node: cst.CSTNode) -> Iterator[cst.CSTNode]:

@@ -36,12 +36,12 @@ def existing_reference(names: Names, dotted: str, at: cst.CSTNode) -> str | None
     return min(codes)[2] if codes else None
 
 
-def add_import(names: Names, dotted: str) -> Reference:
+def add_import(names: Names, dotted: str, at: cst.CSTNode) -> Reference:
     """A reference by a new import that no name of the file stands against."""
     module, _, name = dotted.rpartition(".")
     root = module.partition(".")[0]
     for statement, bound in _ways_to_import(module, root):
-        if names.is_free(bound):
+        if names.is_free(bound) or (bound == root and names.lookup(root, at) == (root,)):
             prefix = bound if bound != root else module
             return Reference(f"{prefix}.{name}", (_insertion(names.source, statement),))
     raise AssertionError("there is always a free name")
@@ -124,7 +124,10 @@ def _insertion(source: Source, statement: str) -> Edit:
         return _sorted_in(source, body[start:stop], statement)
     if start > 0:
         return insert_after(source, body[start - 1], f"\n{statement}")
-    return insert_before(source, body[0], f"{statement}\n\n")
+    first = body[0]
+    if isinstance(first, cst.FunctionDef | cst.ClassDef) and first.decorators:
+        return insert_before(source, first.decorators[0], f"{statement}\n\n")
+    return insert_before(source, first, f"{statement}\n\n")
 
 
 def _sorted_in(source: Source, block: Sequence[cst.CSTNode], statement: str) -> Edit:
@@ -136,7 +139,9 @@ def _sorted_in(source: Source, block: Sequence[cst.CSTNode], statement: str) -> 
     lower = [line for line, key in related or keyed if (key < new if related else not key[1].startswith("."))]
     if lower:
         return insert_after(source, lower[-1], statement)
-    return insert_before(source, (related or keyed)[0][0], statement)
+    if related:
+        return insert_before(source, related[0][0], statement)
+    return insert_before(source, keyed[0][0], f"{statement}\n\n")
 
 
 def _key(line: cst.CSTNode) -> tuple[bool, str] | None:

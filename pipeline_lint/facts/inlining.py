@@ -39,20 +39,14 @@ def written_again(
     operand = argument_code(source, origin.activation.operand)
     if not origin.definitions:
         return _replaced(source, at, _spelled(source, origin.links, activation(operand)))
-    flow = source.fact(Flow)
-    for definition in origin.definitions:
-        is_same = flow.has_same_value(definition.value, at=at) and flow.has_same_modes(definition.statement, at)
-        if not is_same:
-            return None
-    others = [*origin.links, Link(origin.activation.call, origin.activation.operand, is_reshape=True)]
-    if not all(_is_pure(node) for link in others for node in _arguments(link)):
+    if not _can_be_evaluated_again(source, origin, at):
         return None
     unused = _unused_definitions(source, origin.definitions)
     last = origin.definitions[-1]
     edits: list[Edit] = []
     touched = list(unused)
     if not _is_pure(origin.activation.operand):
-        name = _free_name(source, at)
+        name = source.fact(_NewNames).name_for(last)
         naming = _named(source, origin, operand, name, is_unused=last in unused)
         if naming is None:
             return None
@@ -95,6 +89,22 @@ def negated_code(code: str) -> str:
         case cst.Name() | cst.Attribute() | cst.Call() | cst.Subscript() | cst.BaseNumber():
             return f"-{code}"
     return f"-({code})"
+
+
+def _can_be_evaluated_again(source: Source, origin: Origin, at: cst.Call) -> bool:
+    """Whether all that is written out at `at` is cheap, and gives there what it gave where it stands."""
+    flow = source.fact(Flow)
+    if not all(flow.has_same_modes(definition.statement, at) for definition in origin.definitions):
+        return False
+    # Of the links only those behind the first name move; the operand does not where it gets a name.
+    first = next(index for index, link in enumerate(origin.links) if link.definition is not None)
+    activation = Link(origin.activation.call, origin.activation.operand, is_reshape=True)
+    moved = [node for link in (*origin.links[first:], activation) for node in _arguments(link)]
+    if not all(_is_pure(node) for node in moved):
+        return False
+    if _is_pure(origin.activation.operand):
+        moved.append(origin.activation.operand)
+    return all(flow.has_same_value(node, at=at) for node in moved)
 
 
 def _spelled(source: Source, links: Sequence[Link], core: str) -> str:
@@ -175,15 +185,27 @@ def _bare(node: cst.BaseExpression) -> cst.BaseExpression:
     return node
 
 
-def _free_name(source: Source, at: cst.CSTNode) -> str:
-    """A name that the function around `at` does not use."""
-    scope = source.function_of(at)
-    used = {node.value for node in source.nodes(cst.Name) if scope is None or scope in source.ancestors(node)}
-    name, number = _NEW_NAME, 1
-    while name in used:
-        number += 1
-        name = f"{_NEW_NAME}_{number}"
-    return name
+class _NewNames:
+    """The names given to operands in one file; fixes of one pass share them, and must not mean two things by one."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._given: dict[int, str] = {}
+
+    def name_for(self, definition: Definition) -> str:
+        """A name for the operand in a definition, which the function around it does not use; always the same."""
+        key = id(definition.statement)
+        if key not in self._given:
+            scope = self._source.function_of(definition.statement)
+            names = self._source.nodes(cst.Name)
+            used = {node.value for node in names if scope is None or scope in self._source.ancestors(node)}
+            used.update(self._given.values())
+            name, number = _NEW_NAME, 1
+            while name in used:
+                name = f"{definition.name}_{_NEW_NAME}" if number == 1 else f"{_NEW_NAME}_{number}"
+                number += 1
+            self._given[key] = name
+        return self._given[key]
 
 
 def _small(definition: Definition) -> cst.BaseSmallStatement:
@@ -191,7 +213,7 @@ def _small(definition: Definition) -> cst.BaseSmallStatement:
     return definition.statement
 
 
-def _arguments(link: Link) -> list[cst.CSTNode]:
+def _arguments(link: Link) -> list[cst.BaseExpression | cst.SubscriptElement]:
     """What a reshape, or the activation, evaluates besides the value that it works on."""
     if not link.is_reshape:
         return []

@@ -81,7 +81,7 @@ class Names:
         from pipeline_lint.facts.imports import add_import, existing_reference
 
         code = existing_reference(self, dotted, at)
-        return Reference(code) if code is not None else add_import(self, dotted)
+        return Reference(code) if code is not None else add_import(self, dotted, at)
 
     def lookup(self, name: str, at: cst.CSTNode) -> tuple[str, ...]:
         """The paths that a plain name stands for at a node."""
@@ -112,7 +112,26 @@ class Names:
 
     @functools.cached_property
     def _used(self) -> frozenset[str]:
-        return frozenset(node.value for node in self.source.nodes(cst.Name))
+        return frozenset(node.value for node in self.source.nodes(cst.Name) if not self._is_label(node))
+
+    def _is_label(self, node: cst.Name) -> bool:
+        """Whether it is an attribute's name, a keyword's or a part of an imported module's, so that it binds nothing."""
+        below: cst.CSTNode = node
+        for above in self.source.ancestors(node):
+            match above:
+                case cst.Attribute(attr=attr) if attr is below:
+                    return True
+                case cst.Attribute():
+                    below = above
+                case cst.Arg(keyword=keyword):
+                    return keyword is below
+                case cst.ImportFrom(module=module):
+                    return module is below
+                case cst.ImportAlias(name=name, asname=asname):
+                    return name is below and asname is not None
+                case _:
+                    return False
+        return False
 
     def _resolve(self, expression: cst.BaseExpression) -> tuple[str, ...]:
         tail = ""

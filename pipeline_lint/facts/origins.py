@@ -24,7 +24,8 @@ _RESHAPES = frozenset(_RESHAPE_NAMES.split())
 _VIEW_ATTRIBUTES = frozenset({"T", "mT", "data"})
 _CLAMPS = frozenset({"clamp", "clamp_min", "clamp_max", "maximum"})
 _EPSILON_NAME = re.compile(r"eps|tiny|smooth|delta", re.IGNORECASE)
-_LARGEST_EPSILON = 0.1
+LARGEST_EPSILON = 0.1
+"""A larger constant changes what is computed, and is no guard."""
 _MOST_LINKS = 40
 
 
@@ -188,12 +189,20 @@ class Origins:
         if name in _RESHAPES:
             return _Step(Link(call, inner, is_reshape=True), is_inplace=is_inplace)
         if name in _CLAMPS and (name != "maximum" or (other is not None and self._constant(other) is not None)):
+            bound = operation.operands.get("min", other)
+            if bound is not None and self._is_tiny(bound):
+                return None
             return _Step(Link(call, inner), is_epsilon=True, is_inplace=is_inplace)
         if name == "neg":
             return _Step(Link(call, inner), scale=-1.0, is_inplace=is_inplace)
         if name in ("add", "sub") and other is not None and "alpha" not in operation.operands and not is_inplace:
             return self._sum(call, inner, other, sign=1.0 if name == "add" else -1.0)
         return None
+
+    def _is_tiny(self, bound: cst.BaseExpression) -> bool:
+        """Whether a bound is the dtype's own smallest number, the way to clamp that loses nothing."""
+        value = self._flow.value_of(bound) if isinstance(bound, cst.Name) else bound
+        return isinstance(value, cst.Attribute) and value.attr.value in ("tiny", "smallest_normal")
 
     def _sum(
         self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression, *, sign: float
@@ -211,7 +220,7 @@ class Origins:
         """A number, a name that says epsilon (its value counts as none), or `ones_like` of the value beside it."""
         number = _number(node)
         if number is not None:
-            return _Constant(number, is_epsilon=0 < abs(number) <= _LARGEST_EPSILON)
+            return _Constant(number, is_epsilon=0 < abs(number) <= LARGEST_EPSILON)
         match node:
             case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)) if _EPSILON_NAME.search(name):
                 return _Constant(0.0, is_epsilon=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pipeline_lint.facts import torch_api
@@ -43,6 +43,33 @@ class Lineage:
     def inherits(self, roots: Collection[str]) -> bool:
         """Whether one of the classes outside the project is among `roots`."""
         return any(path in roots for path in self.external)
+
+
+@dataclass(slots=True)
+class _Search:
+    """Where one search for a class has been, so that imports in a circle end it."""
+
+    begun: set[tuple[str, str]] = field(default_factory=set)
+    entered: set[tuple[str, str]] = field(default_factory=set)
+    lengths: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def begins(self, path: str, dotted: str) -> bool:
+        """Whether a dotted path is looked for in a file for the first time."""
+        is_new = (path, dotted) not in self.begun
+        self.begun.add((path, dotted))
+        return is_new
+
+    def enters(self, path: str, parts: Sequence[str]) -> bool:
+        """Whether a module is asked for a name for the first time, and for no longer one that begins the same.
+
+        A name that leads back to itself with more behind it would go on for ever: `from package.a import a` in a
+        package without a module `a`.
+        """
+        name = ".".join(parts)
+        length = self.lengths.setdefault((path, parts[0]), len(parts))
+        is_new = (path, name) not in self.entered and len(parts) <= length
+        self.entered.add((path, name))
+        return is_new
 
 
 class Project:
@@ -96,7 +123,7 @@ class Project:
 
     def find_class(self, dotted: str, path: str) -> ClassSummary | None:
         """The class that a dotted path means in a file: `.net.Net`, `package.models.Net`, `:Net` for its own."""
-        found = self._find(dotted, path, set())
+        found = self._find(dotted, path, _Search())
         return found if isinstance(found, ClassSummary) else None
 
     def lineage(self, summary: ClassSummary) -> Lineage:
@@ -115,7 +142,7 @@ class Project:
         seen = {(summary.path, summary.name)}
         for known in classes:
             for base in known.bases:
-                found = self._find(base, known.path, set()) if base else None
+                found = self._find(base, known.path, _Search()) if base else None
                 if isinstance(found, ClassSummary):
                     if (found.path, found.name) not in seen:
                         seen.add((found.path, found.name))
@@ -128,78 +155,65 @@ class Project:
                     external[torch_api.canonical(found)] = None
         return Lineage(tuple(classes), tuple(external), tuple(unresolved))
 
-    def _find(self, dotted: str, path: str, seen: set[tuple[str, str]]) -> ClassSummary | str | None:
+    def _find(self, dotted: str, path: str, search: _Search) -> ClassSummary | str | None:
         """The class, or the path outside the project that it comes from; None when imports go round in a circle."""
-        if (path, dotted) in seen:
+        if not search.begins(path, dotted):
             return None
-        seen.add((path, dotted))
         if dotted.startswith(LOCAL):
             summary = self.summary(summarize_classes, path)
-            return self._in_module(summary, path, dotted[1:].split("."), seen) if summary is not None else None
+            return self._in_module(summary, path, dotted[1:].split("."), search) if summary is not None else None
         if dotted.startswith("."):
             folder = os.path.dirname(path)  # noqa: PTH120
             name = dotted.lstrip(".")
             for _ in range(len(dotted) - len(name) - 1):
                 folder = _parent(folder)
-            found = self._below(folder, name.split("."), seen, is_package=True)
+            found = self._below(folder, name.split("."), search, is_package=True)
             return found if found is not None else dotted
         parts = dotted.split(".")
         if parts[0] in torch_api.KNOWN_PACKAGES:
             return dotted
         for folder in self._import_roots(os.path.dirname(path)):  # noqa: PTH120
             if self._has_module(folder, parts[0]):
-                found = self._below(folder, parts, seen)
+                found = self._below(folder, parts, search)
                 if found is not None:
                     return found
         return dotted
 
     def _below(
-        self, folder: str, parts: Sequence[str], seen: set[tuple[str, str]], *, is_package: bool = False
+        self, folder: str, parts: Sequence[str], search: _Search, *, is_package: bool = False
     ) -> ClassSummary | str | None:
-        """What `parts` name in a folder: the longest prefix that is a file, and in it the rest."""
+        """What `parts` name in a folder: the rest of them in the module that the longest prefix leads to."""
         for length in range(len(parts) - 1, -1 if is_package else 0, -1):
             module = _join(folder, *parts[:length])
-            candidates = [_join(module, "__init__.py")]
-            if length:
-                candidates.insert(0, module + ".py")
+            # As in Python, a package hides a module of the same name.
+            candidates = [_join(module, "__init__.py"), *([module + ".py"] if length else [])]
             for candidate in candidates:
                 summary = self.summary(summarize_classes, candidate)
                 if summary is not None:
-                    found = self._in_module(summary, candidate, parts[length:], seen)
-                    if found is not None:
-                        return found
+                    return self._in_module(summary, candidate, parts[length:], search)
         return None
 
     def _in_module(
-        self, summary: FileClasses, path: str, parts: Sequence[str], seen: set[tuple[str, str]]
+        self, summary: FileClasses, path: str, parts: Sequence[str], search: _Search
     ) -> ClassSummary | str | None:
         """A name of a module: a class in it, or what it imports under that name, or with a star."""
         found = summary.find(".".join(parts))
         if found is not None:
             return found
-        # A name that is looked for in a module while it is being looked for there leads nowhere, however far it goes on:
-        # `from package.a import a` in a package without a module `a`.
-        name = (path, f"{parts[0]} here")
-        if name in seen:
-            return None
-        seen.add(name)
-        try:
-            return self._imported(summary, path, parts, seen)
-        finally:
-            seen.discard(name)
+        return self._imported(summary, path, parts, search) if search.enters(path, parts) else None
 
     def _imported(
-        self, summary: FileClasses, path: str, parts: Sequence[str], seen: set[tuple[str, str]]
+        self, summary: FileClasses, path: str, parts: Sequence[str], search: _Search
     ) -> ClassSummary | str | None:
         imported = summary.imports.get(parts[0])
         if imported is not None:
-            return self._find(".".join([imported, *parts[1:]]), path, seen)
+            return self._find(".".join([imported, *parts[1:]]), path, search)
         for module in reversed(summary.stars):
             exports = torch_api.star_exports(module)
             if exports is not None and parts[0] in exports:
                 return ".".join([module, *parts])
             dotted = join_path(module, ".".join(parts))
-            through = self._find(dotted, path, seen)
+            through = self._find(dotted, path, search)
             if through is not None and through != dotted:
                 return through
         return None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline_lint.diagnostic import Fix
-from pipeline_lint.edits import safe_fix
+from pipeline_lint.diagnostic import Confidence, Fix
+from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.calls import Calls, Operation
 from pipeline_lint.facts.inlining import activation_place, negated_code, written_again
 from pipeline_lint.facts.names import Names
-from pipeline_lint.facts.origins import Origin, Origins
+from pipeline_lint.facts.origins import LARGEST_EPSILON, Origin, Origins
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -45,15 +45,18 @@ class LogOfSigmoid(Rule):
 
         def loss(logits, target):
             return -(target * F.logsigmoid(logits) + (1 - target) * F.logsigmoid(-logits)).mean()
-    Exempt: a sigmoid that is clamped, or has a small constant added, before the logarithm. That is finite in float32
-        where the constant is not lost to rounding; rules about lost epsilons look at the rest. A probability that was
-        computed in another function, or bound in a branch or loop, so that it is not certain to be a sigmoid.
-    Fix: Safe: `F.logsigmoid` gives the same values and gradients wherever the old code gave finite ones. The
-        definition of the probability goes when nothing else reads it, and an operand that is a call gets a name, so
-        that it is not computed twice. There is none where a variable of the operand has changed before the logarithm,
-        where one of the two stands in another `with` block (autocast, no_grad), where the sigmoid or logarithm works
-        in place, and for log2 and log10: their value is that of `F.logsigmoid(x) / math.log(2)`, and whether the
-        natural logarithm would do as well only you can know.
+    Exempt: a probability that was computed in another function, or bound in a branch or loop, so that it is not
+        certain to be a sigmoid; one that is clamped at the dtype's smallest number, `torch.finfo(p.dtype).tiny`. With
+        another clamp or an epsilon, as in `torch.log(p + 1e-8)`, the value is finite where the constant is not lost to
+        rounding, but the gradient vanishes for the logits that are most wrong: a possible defect, which
+        `--min-confidence possible` shows.
+    Fix: Safe, unsafe with an epsilon or clamp: `F.logsigmoid` gives the same values and gradients wherever the old
+        code gave finite ones, and the true, larger loss where an epsilon bounded it. The definition of the probability
+        goes when nothing else reads it, and an operand that is a call gets a name, so that it is not computed twice.
+        There is none where a variable of the operand has changed before the logarithm, where one of the two stands in
+        another `with` block (autocast, no_grad), where the sigmoid or logarithm works in place, and for log2 and log10:
+        their value is that of `F.logsigmoid(x) / math.log(2)`, and whether the natural logarithm would do as well only
+        you can know.
     Source: "Efficient PyTorch: Supercharging the Training Pipeline" (E. Khvedchenya, 2020), on careless sigmoids; the
         figures were measured with torch 2.13 on CPU.
     """
@@ -68,33 +71,37 @@ class LogOfSigmoid(Rule):
         origins = source.fact(Origins)
         for log in source.fact(Calls).operations("log", "log1p", "log2", "log10"):
             origin = origins.origin(log.input) if log.input is not None else None
-            if origin is None or origin.activation.name != "sigmoid" or origin.has_epsilon:
+            if origin is None or origin.activation.name != "sigmoid" or abs(origin.scale) != 1.0:
                 continue
-            offset = origin.offset + (log.name == "log1p")
-            if (origin.scale, offset) in ((1.0, 0.0), (-1.0, 1.0)):
-                yield _finding(source, log, origin)
+            # log(scale * p + offset) is about p, or about 1 - p, when the offset is 0, or 1, or a little more.
+            rest = origin.offset + (log.name == "log1p") - (origin.scale < 0)
+            if 0 <= rest <= LARGEST_EPSILON:
+                yield _finding(source, log, origin, has_epsilon=origin.has_epsilon or rest > 0)
 
 
-def _finding(source: Source, log: Operation, origin: Origin) -> Finding:
+def _finding(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -> Finding:
     is_complement = origin.scale < 0
     argument = {"log1p": "-p" if is_complement else "p - 1"}.get(log.name, "1 - p" if is_complement else "p")
     remedy = f"F.logsigmoid({'-' if is_complement else ''}x)"
     if log.name in ("log2", "log10"):
         remedy += f" / math.log({log.name.removeprefix('log')})"
-    message = (
-        f"`{log.name}({argument})` of a sigmoid `p` is -inf, and its gradient NaN, once `p` rounds to "
-        f"{1 if is_complement else 0}; write `{remedy}`, where `p` is `sigmoid(x)`"
-    )
+    subject = f"`{log.name}({argument})` of a sigmoid `p`"
+    bound = 1 if is_complement else 0
+    if has_epsilon:
+        problem = f"{subject} with an epsilon has no gradient once `p` rounds to {bound}"
+    else:
+        problem = f"{subject} is -inf, and its gradient NaN, once `p` rounds to {bound}"
     return Finding(
         at=log.call,
-        message=message,
-        witness=_WITNESS_HIGH if is_complement else _WITNESS_LOW,
-        fix=lambda: _fix(source, log, origin),
+        message=f"{problem}; write `{remedy}`, where `p` is `sigmoid(x)`",
+        confidence=Confidence.POSSIBLE if has_epsilon else Confidence.CERTAIN,
+        witness=None if has_epsilon else (_WITNESS_HIGH if is_complement else _WITNESS_LOW),
+        fix=lambda: _fix(source, log, origin, has_epsilon=has_epsilon),
         related=activation_place(source, origin),
     )
 
 
-def _fix(source: Source, log: Operation, origin: Origin) -> Fix | None:
+def _fix(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -> Fix | None:
     activation = origin.activation
     operations = [log] if activation.operation is None else [log, activation.operation]
     if log.name in ("log2", "log10") or any("out" in operation.operands for operation in operations):
@@ -107,4 +114,6 @@ def _fix(source: Source, log: Operation, origin: Origin) -> Fix | None:
         return f"{reference.code}({negated_code(operand) if origin.scale < 0 else operand})"
 
     edits = written_again(source, log.call, origin, activation=written)
-    return safe_fix("Replace with `logsigmoid`", *reference.edits, *edits) if edits is not None else None
+    if edits is None:
+        return None
+    return (unsafe_fix if has_epsilon else safe_fix)("Replace with `logsigmoid`", *reference.edits, *edits)

@@ -11,12 +11,11 @@ from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.calls import Calls, Operation
 from pipeline_lint.facts.inlining import activation_place, written_again
 from pipeline_lint.facts.names import Names
-from pipeline_lint.facts.origins import Activation, Origin, Origins
+from pipeline_lint.facts.origins import LARGEST_EPSILON, Activation, Origin, Origins
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
 _WITNESS = "softmax([0.0, 104.0]) is exactly [0.0, 1.0] in float32, so the log of its first entry is -inf"
-_LARGEST_EPSILON = 0.1
 
 
 class LogOfSoftmax(Rule):
@@ -47,7 +46,8 @@ class LogOfSoftmax(Rule):
         def loss(logits, target):
             return F.nll_loss(F.log_softmax(logits, dim=1), target)
     Exempt: a probability that was computed in another function, or bound in a branch or loop, so that it is not
-        certain to be a softmax; one minus a softmax, which `log_softmax` does not compute.
+        certain to be a softmax; one minus a softmax, which `log_softmax` does not compute; a clamp at the dtype's
+        smallest number, `torch.finfo(p.dtype).tiny`, which costs no gradient that matters.
     Fix: Safe, unsafe with an epsilon or clamp: `log_softmax` with the same dim and dtype. It gives the same wherever
         the old code gave finite values; where an epsilon bounded them it gives the true, larger loss, so that is
         unsafe. A softmax without a dim stays without one. A definition goes when nothing else reads it, and an operand
@@ -70,7 +70,7 @@ class LogOfSoftmax(Rule):
             origin = origins.origin(log.input) if log.input is not None else None
             if origin is None or origin.activation.name != "softmax" or origin.scale != 1.0:
                 continue
-            if origin.has_epsilon or 0 < origin.offset <= _LARGEST_EPSILON:
+            if origin.has_epsilon or 0 < origin.offset <= LARGEST_EPSILON:
                 yield _finding(source, log, origin, has_epsilon=True)
             elif origin.offset == 0:
                 yield _finding(source, log, origin, has_epsilon=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline_lint.diagnostic import Confidence, Place
 from pipeline_lint.facts.branches import Switch, separating_switch
 from pipeline_lint.facts.membership import dataset_confidence, module_confidence
 from pipeline_lint.facts.modules import ClassSummary, summarize_classes
+from pipeline_lint.facts.naming import legacy_free
 from pipeline_lint.facts.outputs import MethodOutputs, Output
 from pipeline_lint.facts.project import Project
 from pipeline_lint.facts.shapes import Shape
@@ -47,8 +48,8 @@ class InconsistentOutput(ProjectRule):
     comes hours into training. A dataset that gives None for a broken sample stops the loader in `default_collate`.
 
     How sure a finding is follows from who decides between the paths: computed values (certain), an argument or a
-    setting of the object, such as `return_attention` (likely), training against evaluation, scripting, export, or the
-    kind of an argument (possible, so not shown by default).
+    setting of the object, such as `return_attention` (likely), training against evaluation, scripting, export, the type
+    of a value, or a chain of `elif` over a setting (possible, so not shown by default).
 
     Bad:
         import torch
@@ -111,6 +112,7 @@ class InconsistentOutput(ProjectRule):
 
 def _difference(method: MethodOutputs) -> _Difference | None:
     """The pair of results that differs most surely; of equal ones the first in the text."""
+    outputs = legacy_free(method.outputs)
     found = [
         _Difference(
             later.place,
@@ -119,16 +121,27 @@ def _difference(method: MethodOutputs) -> _Difference | None:
             separating_switch(earlier.guards, later.guards),
             _advice(earlier.shape, later.shape),
         )
-        for earlier, later in itertools.combinations(method.outputs, 2)
+        for earlier, later in itertools.combinations(outputs, 2)
         if later.place is not None and _differ(method, earlier, later)
     ]
-    if method.end is not None and not method.is_optional:
-        something = next(output for output in method.outputs if output.shape.kind != "none")
-        switch = max((guard.switch for output in method.outputs for guard in output.guards), default=Switch.DATA)
-        advice = _advice(something.shape, Shape("none"))
-        found.append(_Difference(method.end, "nothing when its end is reached", something, switch, advice))
+    somethings = [output for output in outputs if output.shape.kind != "none"]
+    if method.end is not None and not method.is_optional and somethings:
+        advice = _advice(somethings[0].shape, Shape("none"))
+        switch = _switch_to_end(somethings)
+        found.append(_Difference(method.end, "nothing when its end is reached", somethings[0], switch, advice))
     found = [difference for difference in found if difference.switch is not Switch.LEGACY]
     return min(found, key=lambda difference: difference.switch, default=None)
+
+
+def _switch_to_end(outputs: Sequence[Output]) -> Switch:
+    """Who decides whether the end of a method is reached.
+
+    A chain of `elif` over a setting is there to cover all its values, so its end is as far as it can be known.
+    """
+    guards = [output.guards for output in outputs]
+    if any(not guard.is_met and guard.switch is Switch.ARGUMENT for each in guards for guard in each):
+        return Switch.MODE
+    return max((guard.switch for each in guards for guard in each), default=Switch.DATA)
 
 
 def _differ(method: MethodOutputs, one: Output, other: Output) -> bool:
