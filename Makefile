@@ -23,7 +23,7 @@ test: $(INSTALLED) ## everything that continuous integration runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/python -m docs.generate --check
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 demo: $(INSTALLED) ## shows, on a copy of examples/, what is found and what the fixes do
 	@$(BIN)/python examples/demo.py

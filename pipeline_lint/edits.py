@@ -23,17 +23,23 @@ def unsafe_fix(message: str, *edits: Edit) -> Fix:
 
 
 def replace(source: Source, node: cst.CSTNode, code: str) -> Edit:
-    """Puts `code` where `node` stands, its own parentheses included."""
+    """Puts `code` where `node` stands, its own parentheses included.
+
+    Whoever gives the code answers for its precedence; a space is added where it would run into a word: `return(x)`.
+    """
     start, end = source.span(node)
-    return source.document.edit(start, end, code)
+    text = source.text
+    before = " " if _joins_words(text[max(start - 1, 0) : start], code[:1]) else ""
+    after = " " if _joins_words(code[-1:], text[end : end + 1]) else ""
+    return source.document.edit(start, end, before + code + after)
 
 
 def insert_before(source: Source, statement: cst.CSTNode, code: str) -> Edit:
-    """Adds lines of code before a statement, below its leading comments, at its indentation.
+    """Adds lines of code before a statement and its decorators, below its leading comments, at its indentation.
 
-    `statement` stands in a block of its own line, see `Source.statement_of`.
+    `statement` stands in a block of its own line, see `Source.statement_of`; of an `elif` the whole `if` is meant.
     """
-    start, _ = source.span(statement)
+    start, _ = source.span(_beginning_of(source, statement))
     indent = _indent_of(source, start)
     return source.document.edit(start, start, _lines(source, code, indent) + source.module.default_newline + indent)
 
@@ -79,14 +85,33 @@ def _remove_from_line(
     return source.document.edit(start, end, "")
 
 
+def _beginning_of(source: Source, statement: cst.CSTNode) -> cst.CSTNode:
+    """The node that a statement begins with: its first decorator, or the `if` that it is a branch of."""
+    above = source.parent(statement)
+    while isinstance(statement, cst.If) and isinstance(above, cst.If):
+        if statement is not above.orelse:
+            break
+        statement, above = above, source.parent(above)
+    if isinstance(statement, cst.FunctionDef | cst.ClassDef) and statement.decorators:
+        return statement.decorators[0]
+    return statement
+
+
+def _joins_words(left: str, right: str) -> bool:
+    return all(character.isalnum() or character == "_" for character in (left, right) if character) and bool(
+        left and right
+    )
+
+
 def _whole_line(source: Source, start: int, end: int) -> tuple[int, int]:
-    """From the line's first column to the next line's, or of the last line of a file from the line before's end."""
+    """From the line's first column to the next line's; of a last line without newline, from the line before's end."""
     text = source.text
     first = source.document.line_starts[source.document.row_of(start) - 1]
     last = _end_of_line(source, end)
-    if text.startswith("\r\n", last):
-        return first, last + 2
-    return first, min(last + 1, len(text))
+    if last == len(text):
+        first -= text.endswith("\r\n", 0, first) + (first > 0)
+        return max(first, 0), last
+    return first, last + (2 if text.startswith("\r\n", last) else 1)
 
 
 def _end_of_line(source: Source, offset: int) -> int:
@@ -103,4 +128,5 @@ def _indent_of(source: Source, offset: int) -> str:
 
 
 def _lines(source: Source, code: str, indent: str) -> str:
-    return (source.module.default_newline + indent).join(code.splitlines())
+    first, *others = code.split("\n")
+    return source.module.default_newline.join([first, *(indent + line if line else "" for line in others)])

@@ -17,13 +17,13 @@ DEEPEST_BRACKETS = 200
 """Brackets in brackets; the same as CPython's own limit."""
 LONGEST_CHAIN = 3000
 """Operands of `and`, strings side by side, loops of a comprehension, `elif` branches: they nest in the tree."""
-_MOST_WORK = 3_000_000
-"""Copied tokens: about a second, and half a gigabyte at most."""
+_MOST_WORK = 5_000_000
+"""Copied tokens: about two seconds, and less than a gigabyte."""
 _WORK_A_TOKEN = 200
 """What a token may cost without being counted, so that the size alone of a table of numbers is no fault."""
 
 _HARMLESS_CHARACTERS = 3000
-_HARMLESS_BRACKETS = 60
+_HARMLESS_BRACKETS = 150
 
 _STRINGS = r"""
     \"{3}[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*(?:\"{3}|\Z)
@@ -104,7 +104,7 @@ def _suspicious_pieces(text: str) -> list[tuple[int, int]]:
 def _collect(pieces: list[tuple[int, int]], text: str, start: int, end: int, *, num_quiet: int, has_case: bool) -> None:
     length = end - start - num_quiet
     if length > _HARMLESS_CHARACTERS or (
-        (length > 2 * _HARMLESS_BRACKETS or has_case)
+        (length > _HARMLESS_BRACKETS or has_case)
         and sum(text.count(bracket, start, end) for bracket in "([{") > (2 if has_case else _HARMLESS_BRACKETS)
     ):
         pieces.append((start, end))

@@ -29,8 +29,9 @@ _PUNCTUATION = frozenset(
 )
 
 _NOT_GIVEN_BACK = re.compile(r"\f|^[ \t]*\\\r?$", re.MULTILINE)
-"""What LibCST may render otherwise than it was: form feeds, and backslashes alone on a line. It leaves no statement sure
-of its place, because its rendered text may be found where another stands."""
+"""What LibCST may render otherwise than it was: form feeds, and backslashes alone on a line. A statement of such a file
+cannot be looked up, because its rendered text may be found where another stands."""
+_BLANK = re.compile(r"[\s\\]*")
 
 
 class Source:
@@ -167,6 +168,7 @@ class _Positions:
         self._source = source
         self._spans: dict[int, tuple[int, int]] = {}
         self._whole = False
+        self._rendered: list[cst.CSTNode] = []
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         found = self._spans.get(id(node))
@@ -186,7 +188,9 @@ class _Positions:
             if above is module:
                 break
             top = above
-        if top is module or _NOT_GIVEN_BACK.search(self._source.text) or not self._record(top):
+        # Punctuation, and nodes of other trees, are in none that the walk knows.
+        is_known = top is not node or self._source.parent(node) is module
+        if not is_known or _NOT_GIVEN_BACK.search(self._source.text) or not self._record(top):
             self._whole = True
             self._record(module)
 
@@ -195,6 +199,8 @@ class _Positions:
         module = self._source.module
         state = _RecordingState(module.default_indent, module.default_newline)
         root._codegen(state)
+        # Rendering makes nodes of its own; kept alive, so that no later node is taken for one of them by its identity.
+        self._rendered += state.rendered
         rendered = "".join(state.tokens)
         text = self._source.text
         if self._lacks_newline(root):
@@ -204,12 +210,17 @@ class _Positions:
             base = text.find(rendered)
             if root is not module and text.find(rendered, base + 1) >= 0:
                 return False
-        if base < 0:
+        if base >= 0:
+            ends = [*itertools.accumulate(map(len, state.tokens), initial=base)]
+            starts = ends
+        elif root is module:
+            starts, ends = _align(state.tokens, text)
+        else:
             return False
-        offsets = [base, *itertools.accumulate(map(len, state.tokens), initial=base)][1:]
-        last = len(offsets) - 1
+        last = len(starts) - 1
         for key, (start, end) in state.tokens_of.items():
-            self._spans[key] = (offsets[min(start, last)], offsets[min(end, last)])
+            if end <= last:
+                self._spans[key] = (starts[start], ends[end] if end > start else starts[start])
         return True
 
     def _lacks_newline(self, root: cst.CSTNode) -> bool:
@@ -224,12 +235,14 @@ class _RecordingState(CodegenState):
     def __init__(self, default_indent: str, default_newline: str) -> None:
         super().__init__(default_indent, default_newline)
         self.tokens_of: dict[int, tuple[int, int]] = {}
+        self.rendered: list[cst.CSTNode] = []
         self._opened: list[int] = []
 
     def before_codegen(self, node: cst.CSTNode) -> None:
         self._opened.append(len(self.tokens))
 
     def after_codegen(self, node: cst.CSTNode) -> None:
+        self.rendered.append(node)
         start = self._opened.pop()
         if isinstance(node, cst.BaseExpression) or id(node) not in self.tokens_of:
             self.tokens_of[id(node)] = (start, len(self.tokens))
@@ -269,6 +282,30 @@ class _Recording:
         if self._end_node is not None and id(self._end_node) in known:
             end = known[id(self._end_node)][1]
         known[id(self._node)] = (start, end)
+
+
+def _align(tokens: list[str], text: str) -> tuple[list[int], list[int]]:
+    """Where each token begins, and where the one before it ends, in a text that has other blanks between them.
+
+    Shorter than the tokens where the text differs from them in more than blanks.
+    """
+    starts: list[int] = []
+    ends = [0]
+    position = 0
+    for token in tokens:
+        if not text.startswith(token, position):
+            if _BLANK.fullmatch(token):
+                starts.append(position)
+                ends.append(position)
+                continue
+            blank = _BLANK.match(text, position)
+            position = blank.end() if blank else position
+            if not text.startswith(token, position):
+                return starts, ends
+        starts.append(position)
+        position += len(token)
+        ends.append(position)
+    return [*starts, position], ends
 
 
 def _walk(module: cst.Module) -> tuple[dict[int, cst.CSTNode], dict[type[Any], list[Any]]]:

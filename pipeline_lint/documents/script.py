@@ -10,6 +10,13 @@ from collections.abc import Sequence
 from pipeline_lint.diagnostic import Edit
 from pipeline_lint.document import Document, UnencodableEdit, UnreadableDocument
 
+_UNREAD_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
 
 class Script(Document):
     """Python source in any encoding that Python itself accepts."""
@@ -26,20 +33,21 @@ class Script(Document):
             raise UnreadableDocument(
                 f"not {self._encoding}: byte 0x{body[error.start]:02x} {error.reason}", row=row, column=column
             ) from error
+        except (LookupError, UnicodeError) as error:
+            raise UnreadableDocument(f"not {self._encoding}: {error}") from error
         super().__init__(path, data, text)
 
     def splice(self, edits: Sequence[Edit]) -> bytes:
         # Some encodings spell one text in several ways; a file that does not survive the round trip is left alone.
         if self._mark + self._encode(self.text) != self.data:
             raise UnencodableEdit(f"the file's bytes are not the only {self._encoding} spelling of its text")
-        pieces = [self._mark]
+        pieces: list[str] = []
         done = 0
         for edit in edits:
-            pieces.append(self._encode(self.text[done : edit.start]))
-            pieces.append(self._encode(edit.text))
+            pieces += [self.text[done : edit.start], edit.text]
             done = edit.end
-        pieces.append(self._encode(self.text[done:]))
-        return b"".join(pieces)
+        # Encoded as one, because some encodings spell a character by what stands before it.
+        return self._mark + self._encode("".join([*pieces, self.text[done:]]))
 
     def _encode(self, text: str) -> bytes:
         try:
@@ -48,10 +56,15 @@ class Script(Document):
             raise UnencodableEdit(
                 f"the file's encoding {self._encoding} has no bytes for {text[error.start : error.end]!r}"
             ) from error
+        except UnicodeError as error:
+            raise UnencodableEdit(f"the file's encoding {self._encoding} cannot be written: {error}") from error
 
 
 def _encoding(data: bytes) -> str:
     """The encoding that the byte order mark or the cookie declares, else UTF-8."""
+    for mark, name in _UNREAD_MARKS.items():
+        if data.startswith(mark):
+            raise UnreadableDocument(f"{name}, which Python does not read either; save the file as UTF-8")
     first_two_lines = data.split(b"\n", 2)[:2]
     if not any(b"coding" in line for line in first_two_lines):
         return "utf-8"

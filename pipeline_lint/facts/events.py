@@ -22,7 +22,7 @@ double dsplit expand expand_as flatten float from_numpy half hsplit imag items m
 numpy parameters permute ravel real requires_grad_ reshape select split squeeze swapaxes swapdims t tensor_split to
 transpose type type_as unbind unflatten unfold unsqueeze values view view_as vsplit
 """
-_VIEW_NAMES = frozenset(_VIEWS.split())
+VIEW_NAMES = frozenset(_VIEWS.split())
 """Methods, functions and attributes whose result may share memory with what they are given."""
 _SWALLOWING = frozenset({"suppress", "raises", "assertRaises", "assertRaisesRegex", "ignored"})
 _STEPS = frozenset({"step", "load_state_dict"})
@@ -126,7 +126,7 @@ class Events:
                     if item.asname is not None:
                         self._bind(item.asname.name, None, point, is_during=True)
                 # What a `with` holds runs once, as if it stood outside, unless the manager swallows exceptions.
-                swallows = any(_called_name(item.item) in _SWALLOWING for item in items)
+                swallows = any(called_name(item.item) in _SWALLOWING for item in items)
                 self._block(body, (*blocks, id(body)) if swallows else blocks, loops)
             case cst.Try() | cst.TryStar():
                 self._inner(node.body, blocks, loops)
@@ -198,16 +198,16 @@ class Events:
                         len(statement.targets) == 1 and statement.targets[0].target is target
                     )
                     definition = Definition(name, value, statement, is_alone)
-                    self._share([name, *_sharing(value)])
+                    self._share([name, *sharing(value)])
                 self._add(name, Event(point, is_during, definition))
             case cst.Tuple(elements=elements) | cst.List(elements=elements):
                 for element, part in zip(elements, _parts(elements, value), strict=True):
                     self._bind(element.value, part, point, statement=statement, is_during=is_during)
                     if part is None and value is not None:
-                        self._share([*_bound_paths(element.value), *_sharing(value)])
+                        self._share([*_bound_paths(element.value), *sharing(value)])
             case _:
                 # An item or attribute: what holds it is changed, and so is whatever shares its memory.
-                for path in list(_sharing(target)) or [EVERY_NAME]:
+                for path in list(sharing(target)) or [EVERY_NAME]:
                     self._add(path, Event(point, is_during))
 
     def _share(self, paths: Sequence[str]) -> None:
@@ -224,12 +224,12 @@ class Events:
             if isinstance(node, cst.NamedExpr):
                 self._bind(node.target, None, point, is_during=True)
             elif isinstance(node, cst.Call):
-                name = _called_name(node)
+                name = called_name(node)
                 changed = [arg.value for arg in node.args if arg.keyword is not None and arg.keyword.value == "out"]
                 if name.endswith("_") and not name.endswith("__"):
                     changed += [node.func.value] if isinstance(node.func, cst.Attribute) else []
                     changed += [arg.value for arg in node.args[:1]]
-                for path in (path for each in changed for path in _sharing(each)):
+                for path in (path for each in changed for path in sharing(each)):
                     self._add(path, Event(point, is_during=True))
                 if name in _STEPS:
                     self._add(EVERY_PARAMETER, Event(point, is_during=True))
@@ -302,38 +302,39 @@ def _path(node: cst.CSTNode) -> str | None:
     return None
 
 
-def _sharing(value: cst.BaseExpression) -> Iterator[str]:
+def sharing(value: cst.BaseExpression) -> Iterator[str]:
     """The names and paths whose memory the expression's result may share."""
     match value:
         case cst.Name(value=name):
             yield name
         case cst.Attribute(value=inner, attr=attr):
             yield from filter(None, [_path(value)])
-            if attr.value in _VIEW_NAMES:
-                yield from _sharing(inner)
+            if attr.value in VIEW_NAMES:
+                yield from sharing(inner)
         case cst.Subscript(value=inner) | cst.NamedExpr(value=inner) | cst.Await(expression=inner):
-            yield from _sharing(inner)
+            yield from sharing(inner)
         case cst.StarredElement(value=inner):
-            yield from _sharing(inner)
+            yield from sharing(inner)
         case cst.IfExp(body=one, orelse=other) | cst.BooleanOperation(left=one, right=other):
-            yield from _sharing(one)
-            yield from _sharing(other)
+            yield from sharing(one)
+            yield from sharing(other)
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
             for element in elements:
-                yield from _sharing(element.value)
+                yield from sharing(element.value)
         case cst.Call(func=func, args=args):
             is_own = not isinstance(func, cst.Attribute) or (_path(func) or "").partition(".")[0] in ("self", "cls")
-            name = _called_name(value)
-            if name in _VIEW_NAMES or name.endswith("_"):
+            name = called_name(value)
+            if name in VIEW_NAMES or name.endswith("_"):
                 is_own = True
                 if isinstance(func, cst.Attribute):
-                    yield from _sharing(func.value)
+                    yield from sharing(func.value)
             # A function of the program's own may hand back what it was given.
             for arg in args if is_own else ():
-                yield from _sharing(arg.value)
+                yield from sharing(arg.value)
 
 
-def _called_name(node: cst.BaseExpression) -> str:
+def called_name(node: cst.BaseExpression) -> str:
+    """The last name of what is called: `add_` of `x.add_(1)`; empty where it has none."""
     func = node.func if isinstance(node, cst.Call) else node
     if isinstance(func, cst.Attribute):
         return func.attr.value

@@ -13,11 +13,14 @@ import libcst as cst
 from pipeline_lint.facts.events import (
     EVERY_NAME,
     EVERY_PARAMETER,
+    VIEW_NAMES,
     Definition,
     Events,
     Point,
     bound_by_comprehension,
+    called_name,
     paths_read,
+    sharing,
 )
 from pipeline_lint.source import Source
 
@@ -58,6 +61,38 @@ class Flow:
     def has_same_modes(self, first: cst.CSTNode, second: cst.CSTNode) -> bool:
         """Whether the same `with` blocks (no_grad, autocast) surround both nodes."""
         return self._modes(first) == self._modes(second)
+
+    def is_changed_later(self, value: cst.BaseExpression, *, after: cst.CSTNode) -> bool:
+        """Whether the tensor that `value` is, or one that shares its memory, may be changed in place after `after`.
+
+        Autograd keeps tensors for the backward pass, which fails when one of them has been changed.
+        """
+        place = self._place(after)
+        paths = list(sharing(value))
+        return bool(paths) and (place is None or any(_may_be_changed_after(*place, path) for path in paths))
+
+    def is_result_changed_later(self, node: cst.BaseExpression) -> bool:
+        """Whether the tensor that `node` gives may be changed in place, directly, through a view or by its name."""
+        while True:
+            above = self._source.parent(node)
+            match above:
+                case cst.Attribute(attr=cst.Name(value=name)) if name in VIEW_NAMES or _is_inplace(name):
+                    call = self._source.parent(above)
+                    is_method = isinstance(call, cst.Call) and call.func is above
+                    if is_method and _is_inplace(name):
+                        return True
+                    node = call if isinstance(call, cst.Call) and is_method else above
+                case cst.Subscript(value=value) if value is node:
+                    node = above
+                case cst.Arg():
+                    call = self._source.parent(above)
+                    return isinstance(call, cst.Call) and _is_inplace(called_name(call))
+                case cst.Assign(targets=targets):
+                    return any(self.is_changed_later(target.target, after=above) for target in targets)
+                case cst.AnnAssign(target=target):
+                    return self.is_changed_later(target, after=above)
+                case _:
+                    return False
 
     def num_uses(self, name: str, *, within: cst.CSTNode) -> int:
         """How often the text of a function names a variable other than to assign to it; inner functions count."""
@@ -135,7 +170,8 @@ def _reaching(events: Events, name: str, use: Point) -> Definition | None:
     before = [e for e in events.of.get(name, ()) if e.definition is not None and e.point.order < use.order]
     if not before or name in events.volatile:
         return None
-    last = max(before, key=lambda event: event.point.order)
+    # Events come in the order of execution, also those of one statement: `p, p = 1, 2` gives `p` the 2.
+    last = before[-1]
     if last.point.blocks[-1] not in use.blocks or _is_disturbed(events, name, last.point, use):
         return None
     return last.definition
@@ -151,6 +187,19 @@ def _may_change(events: Events, path: str, first: Point, second: Point, *, is_pr
     return any(
         _is_disturbed(events, each, first, second, is_own_statement_between=True)
         for each in (path, EVERY_PARAMETER, *inside)
+    )
+
+
+def _is_inplace(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _may_be_changed_after(events: Events, point: Point, path: str) -> bool:
+    known = [known for known in events.of if known == path or known.startswith(path + ".")]
+    return any(
+        event.definition is None and (event.point.order >= point.order or set(event.point.loops) & set(point.loops))
+        for name in {*known, *events.aliases.get(path, ())}
+        for event in events.of.get(name, ())
     )
 
 

@@ -124,10 +124,7 @@ def _insertion(source: Source, statement: str) -> Edit:
         return _sorted_in(source, body[start:stop], statement)
     if start > 0:
         return insert_after(source, body[start - 1], f"\n{statement}")
-    first = body[0]
-    if isinstance(first, cst.FunctionDef | cst.ClassDef) and first.decorators:
-        return insert_before(source, first.decorators[0], f"{statement}\n\n")
-    return insert_before(source, first, f"{statement}\n\n")
+    return insert_before(source, body[0], f"{statement}\n")
 
 
 def _sorted_in(source: Source, block: Sequence[cst.CSTNode], statement: str) -> Edit:
@@ -141,7 +138,7 @@ def _sorted_in(source: Source, block: Sequence[cst.CSTNode], statement: str) -> 
         return insert_after(source, lower[-1], statement)
     if related:
         return insert_before(source, related[0][0], statement)
-    return insert_before(source, keyed[0][0], f"{statement}\n\n")
+    return insert_before(source, keyed[0][0], f"{statement}\n")
 
 
 def _key(line: cst.CSTNode) -> tuple[bool, str] | None:

@@ -27,14 +27,16 @@ _NEW_NAME = "logits"
 
 
 def written_again(
-    source: Source, at: cst.Call, origin: Origin, *, activation: Callable[[str], str]
+    source: Source, at: cst.Call, origin: Origin, *, activation: Callable[[str], str], keeps_result: bool
 ) -> tuple[Edit, ...] | None:
     """The edits that put `activation(operand)`, in the shape of the traced value, in the place of `at`.
 
-    None where that could compute something else: an operand changed in between, other `with` blocks around, a comment
-    that would be lost.
+    `keeps_result`: whether the new operation keeps its result for the backward pass, as `log_softmax` does, or its
+    operand, as `logsigmoid` does; that must not be changed in place later.
+    None where the new code could compute something else: an operand changed in between, other `with` blocks around, a
+    comment that would be lost.
     """
-    if origin.changes_memory:
+    if origin.changes_memory or _is_kept_value_changed(source, at, origin, keeps_result=keeps_result):
         return None
     operand = argument_code(source, origin.activation.operand)
     if not origin.definitions:
@@ -89,6 +91,14 @@ def negated_code(code: str) -> str:
         case cst.Name() | cst.Attribute() | cst.Call() | cst.Subscript() | cst.BaseNumber():
             return f"-{code}"
     return f"-({code})"
+
+
+def _is_kept_value_changed(source: Source, at: cst.Call, origin: Origin, *, keeps_result: bool) -> bool:
+    """Whether code after `at` changes in place what the backward pass of the new operation needs."""
+    flow = source.fact(Flow)
+    if keeps_result:
+        return flow.is_result_changed_later(at)
+    return flow.is_changed_later(origin.activation.operand, after=at)
 
 
 def _can_be_evaluated_again(source: Source, origin: Origin, at: cst.Call) -> bool:
@@ -165,6 +175,9 @@ def _named(source: Source, origin: Origin, operand: str, name: str, *, is_unused
     definition = origin.definitions[-1]
     line = source.parent(definition.statement)
     if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1:
+        return None
+    if getattr(definition.statement, "value", None) is not definition.value:
+        # One of several values of an unpacking, which are evaluated in their order.
         return None
     value = f"({operand})" if "\n" in operand or "\r" in operand else operand
     if is_unused:

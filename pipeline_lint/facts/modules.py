@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import libcst as cst
 
 from pipeline_lint.facts import torch_api
-from pipeline_lint.facts.names import Names, dotted_name, imported_module, join_path
+from pipeline_lint.facts.names import Names, dotted_name, imported_module
 from pipeline_lint.facts.outputs import MethodOutputs, Outputs
 from pipeline_lint.source import Source
 
@@ -81,9 +82,10 @@ class Modules:
     ) -> ClassView:
         name = self._qualified[id(node)]
         bases = tuple(
-            self._base(argument.value, name, known)
+            base
             for argument in node.bases
             if argument.keyword is None and not argument.star
+            for base in self._base(argument.value, name, known)
         )
         attributes = {
             attribute: Attribute(attribute, tuple(values), self._constructor(values))
@@ -91,23 +93,24 @@ class Modules:
         }
         return ClassView(node, name, bases, _methods(node), attributes)
 
-    def _base(self, expression: cst.BaseExpression, inside: str, known: frozenset[str]) -> str:
+    def _base(self, expression: cst.BaseExpression, inside: str, known: frozenset[str]) -> tuple[str, ...]:
+        """The path of a base; several where it depends on which import succeeds."""
         while isinstance(expression, cst.Subscript):
             expression = expression.value
-        path = self._names.resolve(expression)
-        if path is not None:
-            return path
+        paths = self._names.alternatives(expression)
         dotted = dotted_name(expression)
-        scope = inside.rpartition(".")[0]
-        while dotted:
+        if paths or not dotted:
+            return paths or ("",)
+        scope = inside
+        while scope:
+            scope = scope.rpartition(".")[0]
             candidate = f"{scope}.{dotted}" if scope else dotted
             if candidate in known and candidate != inside:
-                return LOCAL + candidate
-            if not scope:
-                # It may be the alias of a class, or come from a star import.
-                return LOCAL + dotted
-            scope = scope.rpartition(".")[0]
-        return ""
+                return (LOCAL + candidate,)
+        if self._names.is_imported(dotted.partition(".")[0]):
+            return ("",)
+        # It may be the alias of a class, or come from a star import.
+        return (LOCAL + dotted,)
 
     def _constructor(self, values: list[cst.BaseExpression]) -> str | None:
         match values:
@@ -155,13 +158,22 @@ class ClassSummary:
     methods: frozenset[str]
 
 
+class Imported(NamedTuple):
+    """Where a module has a name from."""
+
+    module: str
+    """As the import names it, with the dots of a relative one; empty for another name of the same file."""
+    name: str
+    """What is imported from the module; empty for the module itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileClasses:
     """What one file defines and passes on."""
 
     classes: tuple[ClassSummary, ...] = ()
-    imports: Mapping[str, str] = field(default_factory=dict)
-    """Names of the module that come from elsewhere: `Net` is `.models.net.Net`; of local aliases `:Net`."""
+    imports: Mapping[str, Imported] = field(default_factory=dict)
+    """Names of the module that come from elsewhere."""
     stars: tuple[str, ...] = ()
     """Modules imported with a star."""
 
@@ -191,9 +203,9 @@ def summarize_classes(source: Source) -> FileClasses:
     return FileClasses(tuple(classes), imports, stars)
 
 
-def _imports(source: Source) -> tuple[dict[str, str], tuple[str, ...]]:
+def _imports(source: Source) -> tuple[dict[str, Imported], tuple[str, ...]]:
     """Names that the module has from elsewhere; where branches import it from two places, from the first."""
-    found: dict[str, str] = {}
+    found: dict[str, Imported] = {}
     stars: list[str] = []
     for statement in source.nodes(cst.ImportFrom):
         if source.function_of(statement) is not None:
@@ -204,21 +216,20 @@ def _imports(source: Source) -> tuple[dict[str, str], tuple[str, ...]]:
             continue
         for item in statement.names:
             name = dotted_name(item.name)
-            bound = dotted_name(item.asname.name) if item.asname is not None else name
-            found.setdefault(bound, join_path(module, name))
+            found.setdefault(dotted_name(item.asname.name) if item.asname else name, Imported(module, name))
     for plain in source.nodes(cst.Import):
         for item in plain.names:
-            path = dotted_name(item.name)
+            module = dotted_name(item.name)
+            root = module.partition(".")[0]
             if item.asname is not None:
-                found.setdefault(dotted_name(item.asname.name), path)
+                found.setdefault(dotted_name(item.asname.name), Imported(module, ""))
             else:
-                root = path.partition(".")[0]
-                found.setdefault(root, root)
+                found.setdefault(root, Imported(root, ""))
     for target in source.nodes(cst.AssignTarget):
         match source.parent(target), target.target:
             case cst.Assign(value=cst.Name(value=value)), cst.Name(value=name) if name != value:
                 if source.function_of(target) is None and source.enclosing(target, cst.ClassDef) is None:
-                    found.setdefault(name, LOCAL + value)
+                    found.setdefault(name, Imported("", value))
     return found, tuple(stars)
 
 

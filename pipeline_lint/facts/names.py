@@ -106,6 +106,10 @@ class Names:
         """Names that an import, or an alias of an imported name, binds somewhere in the file."""
         return list(self._bindings)
 
+    def is_imported(self, name: str) -> bool:
+        """Whether an import, or an alias of an imported name, binds the name somewhere in the file."""
+        return any(self._bindings.get(name, {}).values())
+
     def is_free(self, name: str) -> bool:
         """Whether nothing in the file has this name, so that an import can take it."""
         return name not in self._used
@@ -115,7 +119,7 @@ class Names:
         return frozenset(node.value for node in self.source.nodes(cst.Name) if not self._is_label(node))
 
     def _is_label(self, node: cst.Name) -> bool:
-        """Whether it is an attribute's name, a keyword's or a part of an imported module's, so that it binds nothing."""
+        """Whether it is an attribute's name, a keyword's or part of an imported module's, so that it binds nothing."""
         below: cst.CSTNode = node
         for above in self.source.ancestors(node):
             match above:

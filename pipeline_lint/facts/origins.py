@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import libcst as cst
 
 from pipeline_lint.facts.calls import Calls, Operation
+from pipeline_lint.facts.events import called_name
 from pipeline_lint.facts.flow import Definition, Flow
 from pipeline_lint.facts.names import Names
 from pipeline_lint.source import Source
 
 _MODULES = {"torch.nn.Sigmoid": "sigmoid", "torch.nn.Softmax": "softmax", "torch.nn.Softmax2d": "softmax"}
+_MOVES = frozenset({"cpu", "cuda", "eval", "requires_grad_", "to", "train"})
+"""Methods that give the module itself."""
 _RESHAPE_NAMES = """
 bfloat16 clone contiguous cpu cuda detach double expand expand_as flatten flip float gather half index_select
 masked_select movedim narrow permute repeat reshape reshape_as roll select squeeze swapaxes swapdims t take_along_dim to
@@ -128,6 +131,8 @@ class Origins:
             built = self._flow.value_of(function)
         elif isinstance(function, cst.Attribute):
             built = self._attribute(function)
+        while isinstance(built, cst.Call) and called_name(built) in _MOVES and isinstance(built.func, cst.Attribute):
+            built = built.func.value
         if isinstance(built, cst.Call) and self._names.resolve(built.func) in _MODULES:
             return built
         return None
@@ -220,7 +225,7 @@ class Origins:
         """A number, a name that says epsilon (its value counts as none), or `ones_like` of the value beside it."""
         number = _number(node)
         if number is not None:
-            return _Constant(number, is_epsilon=0 < abs(number) <= LARGEST_EPSILON)
+            return _Constant(number, is_epsilon=False)
         match node:
             case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)) if _EPSILON_NAME.search(name):
                 return _Constant(0.0, is_epsilon=True)

@@ -23,6 +23,7 @@ _SEVERAL_RESULTS = frozenset(
 """Operations that may give a tuple; all others of the table give a tensor or a number."""
 _NO_TENSOR_RESULTS = frozenset({"item", "numel", "tolist", "numpy"})
 _DEEPEST = 4
+_MOST_VALUES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Shapes:
                 return Shape("dict"), ()
             case cst.BinaryOperation(operator=cst.Add()):
                 return self._of_sum(node, function, depth)
+            case cst.BinaryOperation(operator=cst.Multiply()):
+                return self._of_product(node, function, depth)
             case cst.BinaryOperation() | cst.UnaryOperation() | cst.Comparison():
                 return Shape("value"), ()
             case cst.BaseNumber() | cst.BaseString():
@@ -140,6 +143,17 @@ class Shapes:
             return Shape("sequence"), ()
         # A name may hold a tuple, so the sum is a number or tensor only if a side shows it.
         return (Shape("value"), ()) if "value" in kinds else (UNKNOWN, ())
+
+    def _of_product(self, node: cst.BinaryOperation, function: cst.FunctionDef, depth: int) -> tuple[Shape, Values]:
+        """Of numbers and tensors a value; of a tuple or list so many times its values."""
+        for side, times in ((node.left, node.right), (node.right, node.left)):
+            shape, values = self.of(side, function, depth + 1)
+            if shape.kind in ("tuple", "list", "sequence"):
+                if not isinstance(times, cst.Integer) or shape.kind == "sequence":
+                    return Shape("sequence"), ()
+                count = int(times.evaluated_value)
+                return Shape(shape.kind, shape.num_values * count, shape.is_exact), values * min(count, _MOST_VALUES)
+        return Shape("value"), ()
 
     def _of_call(self, node: cst.Call) -> Shape:
         operation = self._calls.operation(node)

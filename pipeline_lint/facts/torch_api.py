@@ -190,7 +190,8 @@ _MOVED = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"^torch\.nn\.modules\.(?:\w+\.)?(?=[A-Z])", "torch.nn."),
-        (r"^torch\.nn\.parallel\.(?:\w+\.)?(?=(?:Distributed)?DataParallel$)", "torch.nn."),
+        (r"^torch\.nn\.parallel\.(?:data_parallel\.)?(?=DataParallel$)", "torch.nn."),
+        (r"^torch\.nn\.parallel\.distributed\.", "torch.nn.parallel."),
         (r"^torch\.nn\.parameter\.(?=[A-Z])", "torch.nn."),
         (
             r"^torch\.utils\.data\.(?:dataset|dataloader|sampler|distributed|datapipes\.datapipe)\.(?=[A-Z])",
@@ -246,7 +247,8 @@ m digamma erf erfc erfinv exp2 expm1 log1p sinc lgamma(input)
 t lgamma(input, *, out)
 s entr expit log_ndtr ndtr ndtri gammaln psi i0 i1 erfcx(input, *, out)
 tm isfinite isinf isnan logdet slogdet numel t(input)
-tm relu relu_ selu_(input)
+tm relu relu_(input)
+t selu_(input)
 f sigmoid tanh logsigmoid softsign tanhshrink relu_(input)
 f relu relu6 silu selu hardsigmoid hardswish mish(input, inplace)
 f elu celu(input, alpha, inplace)

@@ -37,7 +37,7 @@ _NAMED_BY_OPERATION = frozenset(
     {"log_softmax", "logsigmoid", "normalize", "relu", "sigmoid", "softmax", "softplus", "tanh"}
 )
 _VERBS = ("get_", "compute_", "calculate_", "calc_", "make_", "build_")
-_CONVERSIONS = frozenset({"bool", "dict", "float", "int", "list", "str", "torch.as_tensor", "torch.tensor", "tuple"})
+_CONVERSIONS = frozenset({"bool", "dict", "float", "int", "list", "str", "tuple"})
 _NO_NAMES = frozenset({"_", "__getitem__", "apply", "append", "call", "forward", "get", "item", "pop", "self", "super"})
 
 
@@ -70,6 +70,8 @@ def _called(source: Source, call: cst.Call) -> str | None:
     if operation is not None:
         if operation.name in _SAME_VALUE and operation.input is not None:
             return _name(source, operation.input)
+        if operation.name in ("tensor", "as_tensor") and "data" in operation.operands:
+            return _name(source, operation.operands["data"])
         return operation.name if operation.name in _NAMED_BY_OPERATION else None
     match call:
         case cst.Call(func=cst.Name(value=function), args=[cst.Arg(value=argument)]) if function in _CONVERSIONS:

@@ -15,8 +15,6 @@ import pytest
 from pipeline_lint import check_paths, fix_paths
 from pipeline_lint.diagnostic import Applicability
 
-pytestmark = pytest.mark.xdist_group("examples")
-
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 

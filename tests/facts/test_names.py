@@ -71,8 +71,10 @@ RESOLVED = {
         "torch.log",
     ),
     "alternatives, the first": (
-        "try:\n    from torch.amp import autocast\nexcept ImportError:\n    from torch.cuda.amp import autocast\n"
-        "autocast(here=1)",
+        (
+            "try:\n    from torch.amp import autocast\nexcept ImportError:\n    from torch.cuda.amp import autocast\n"
+            "autocast(here=1)"
+        ),
         "torch.amp.autocast",
     ),
     "alternatives by version": (
@@ -94,7 +96,7 @@ RESOLVED = {
         "torch.jit.script",
     ),
     "global points past a local": (
-        "from torch import log\ndef f(x):\n    def g():\n        global log\n        return log(x, here=1)\n    log = 1",
+        "from torch import log\ndef f(x):\n    def g():\n        global log\n        log(here=1)\n    log = 1",
         "torch.log",
     ),
     "in parentheses": ("import torch\n(torch).log(x, here=1)", "torch.log"),
@@ -239,8 +241,11 @@ ADDED = {
     ),
     "sorted in beside its package": (
         "import os\nimport torch.utils.data as data\nfrom torch.optim import Adam\n\nfrom . import x\nf(here=1)\n",
-        "import os\nimport torch.nn.functional as F\nimport torch.utils.data as data\nfrom torch.optim import Adam\n\n"
-        "from . import x\nf(here=1)\n",
+        (
+            "import os\nimport torch.nn.functional as F\nimport torch.utils.data as data\n"
+            "from torch.optim import Adam\n\n"
+            "from . import x\nf(here=1)\n"
+        ),
         "F.logsigmoid",
     ),
     "above relative imports": (
@@ -270,8 +275,10 @@ ADDED = {
     ),
     "an import for type checkers does not count": (
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch.nn.functional as T\nf(here=1)\n",
-        "from typing import TYPE_CHECKING\nimport torch.nn.functional as F\n"
-        "if TYPE_CHECKING:\n    import torch.nn.functional as T\nf(here=1)\n",
+        (
+            "from typing import TYPE_CHECKING\nimport torch.nn.functional as F\n"
+            "if TYPE_CHECKING:\n    import torch.nn.functional as T\nf(here=1)\n"
+        ),
         "F.logsigmoid",
     ),
     "an import that comes later does not count": (

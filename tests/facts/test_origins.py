@@ -32,7 +32,7 @@ def origin_of(*lines: str) -> Origin | None:
         ("1.0 - torch.sigmoid(x).view(-1)[0]", -1, 1, False),
         ("torch.sub(1, torch.sigmoid(x))", -1, 1, False),
         ("torch.sigmoid(x).neg().add(1)", -1, 1, False),
-        ("torch.sigmoid(x) + 1e-8", 1, 1e-8, True),
+        ("torch.sigmoid(x) + 1e-8", 1, 1e-8, False),
         ("1 + 1e-3 - torch.sigmoid(x)", -1, 1.001, False),
         ("torch.sigmoid(x) + eps", 1, 0, True),
         ("1 + eps - torch.sigmoid(x)", -1, 1, True),

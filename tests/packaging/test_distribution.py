@@ -16,8 +16,6 @@ import pipeline_lint
 import runtime_guard
 from tests.packaging.working_tree import ROOT, clean_environment, copy_working_tree, without_package_index
 
-pytestmark = pytest.mark.xdist_group("distribution")
-
 FAULTY = "import torch\n\nloss = torch.log(torch.sigmoid(torch.ones(3)))\n"
 
 

@@ -11,8 +11,6 @@ import pytest
 
 from tests.packaging.working_tree import clean_environment, copy_working_tree, git, without_package_index
 
-pytestmark = pytest.mark.xdist_group("pre-commit")
-
 FAULTY = "import torch\n\n\ndef loss(logits):\n    return -torch.log(torch.sigmoid(logits)).mean()\n"
 
 

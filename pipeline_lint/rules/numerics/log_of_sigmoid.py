@@ -54,9 +54,9 @@ class LogOfSigmoid(Rule):
         code gave finite ones, and the true, larger loss where an epsilon bounded it. The definition of the probability
         goes when nothing else reads it, and an operand that is a call gets a name, so that it is not computed twice.
         There is none where a variable of the operand has changed before the logarithm, where one of the two stands in
-        another `with` block (autocast, no_grad), where the sigmoid or logarithm works in place, and for log2 and log10:
-        their value is that of `F.logsigmoid(x) / math.log(2)`, and whether the natural logarithm would do as well only
-        you can know.
+        another `with` block (autocast, no_grad), where something works in place on one of them or, later, on the
+        operand, which `F.logsigmoid` keeps for the backward pass, and for log2 and log10: their value is that of
+        `F.logsigmoid(x) / math.log(2)`, and whether the natural logarithm would do as well only you can know.
     Source: "Efficient PyTorch: Supercharging the Training Pipeline" (E. Khvedchenya, 2020), on careless sigmoids; the
         figures were measured with torch 2.13 on CPU.
     """
@@ -113,7 +113,7 @@ def _fix(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -
     def written(operand: str) -> str:
         return f"{reference.code}({negated_code(operand) if origin.scale < 0 else operand})"
 
-    edits = written_again(source, log.call, origin, activation=written)
+    edits = written_again(source, log.call, origin, activation=written, keeps_result=False)
     if edits is None:
         return None
     return (unsafe_fix if has_epsilon else safe_fix)("Replace with `logsigmoid`", *reference.edits, *edits)

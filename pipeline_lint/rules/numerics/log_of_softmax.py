@@ -52,8 +52,9 @@ class LogOfSoftmax(Rule):
         the old code gave finite values; where an epsilon bounded them it gives the true, larger loss, so that is
         unsafe. A softmax without a dim stays without one. A definition goes when nothing else reads it, and an operand
         that is a call gets a name, so that it is not computed twice. There is none where a variable has changed before
-        the logarithm, where one of the two stands in another `with` block (autocast, no_grad), for what works in
-        place, and for log2 and log10.
+        the logarithm, where one of the two stands in another `with` block (autocast, no_grad), where something works
+        in place on one of them or, later, on the result, which `log_softmax` keeps for the backward pass, and for log2
+        and log10.
     Source: "Efficient PyTorch: Supercharging the Training Pipeline" (E. Khvedchenya, 2020), on logarithms of
         non-positive values; the figures were measured with torch 2.13 on CPU.
     """
@@ -70,10 +71,8 @@ class LogOfSoftmax(Rule):
             origin = origins.origin(log.input) if log.input is not None else None
             if origin is None or origin.activation.name != "softmax" or origin.scale != 1.0:
                 continue
-            if origin.has_epsilon or 0 < origin.offset <= LARGEST_EPSILON:
-                yield _finding(source, log, origin, has_epsilon=True)
-            elif origin.offset == 0:
-                yield _finding(source, log, origin, has_epsilon=False)
+            if 0 <= origin.offset <= LARGEST_EPSILON:
+                yield _finding(source, log, origin, has_epsilon=origin.has_epsilon or origin.offset > 0)
 
 
 def _finding(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -> Finding:
@@ -114,7 +113,7 @@ def _fix(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -
             return f"{operand if is_atom else f'({operand})'}.log_softmax{ending[1]}"
         return f"{function}({ending[0]}{operand}{ending[1]}"
 
-    edits = written_again(source, log.call, origin, activation=written)
+    edits = written_again(source, log.call, origin, activation=written, keeps_result=True)
     if edits is None:
         return None
     return (unsafe_fix if has_epsilon else safe_fix)("Replace with `log_softmax`", *imports, *edits)

@@ -114,15 +114,9 @@ def _difference(method: MethodOutputs) -> _Difference | None:
     """The pair of results that differs most surely; of equal ones the first in the text."""
     outputs = legacy_free(method.outputs)
     found = [
-        _Difference(
-            later.place,
-            str(later.shape),
-            earlier,
-            separating_switch(earlier.guards, later.guards),
-            _advice(earlier.shape, later.shape),
-        )
+        _difference_of(earlier, later)
         for earlier, later in itertools.combinations(outputs, 2)
-        if later.place is not None and _differ(method, earlier, later)
+        if _differ(method, earlier, later)
     ]
     somethings = [output for output in outputs if output.shape.kind != "none"]
     if method.end is not None and not method.is_optional and somethings:
@@ -131,6 +125,14 @@ def _difference(method: MethodOutputs) -> _Difference | None:
         found.append(_Difference(method.end, "nothing when its end is reached", somethings[0], switch, advice))
     found = [difference for difference in found if difference.switch is not Switch.LEGACY]
     return min(found, key=lambda difference: difference.switch, default=None)
+
+
+def _difference_of(earlier: Output, later: Output) -> _Difference:
+    """Found at the later of the two, or at the one that gives nothing."""
+    found, other = (earlier, later) if earlier.shape.kind == "none" else (later, earlier)
+    assert found.place is not None
+    switch = separating_switch(earlier.guards, later.guards)
+    return _Difference(found.place, str(found.shape), other, switch, _advice(earlier.shape, later.shape))
 
 
 def _switch_to_end(outputs: Sequence[Output]) -> Switch:
