@@ -157,9 +157,14 @@ def content_key(settings_digest: str, path: str, data: bytes) -> str:
 
 @functools.cache
 def _tool_digest() -> str:
-    """The version, and for those who work on the tool itself the state of its files."""
+    """The version; in a checkout, for those who work on the tool itself, also the state of its files.
+
+    An installed package is not looked at, so that a cache restored on a fresh machine counts.
+    """
     digest = hashlib.blake2b(__version__.encode(), digest_size=16)
     package = Path(__file__).parent.parent
+    if not (package.parent / "pyproject.toml").exists():
+        return digest.hexdigest()
     for folder, folders, files in os.walk(package):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(files):

@@ -278,12 +278,17 @@ def test_names_that_are_not_text_are_found(project: WriteFiles) -> None:
 def test_folders_nested_deeper_than_python_calls_are_searched(project: WriteFiles) -> None:
     folder = project()
     depth = sys.getrecursionlimit() + 200
-    os.chdir(folder)
-    for _ in range(depth):
-        os.mkdir("d")  # noqa: PTH102 - the path is longer than the system takes at once
-        os.chdir("d")
-    os.chdir(folder)
-    assert found() == []
+    try:
+        os.chdir(folder)
+        for _ in range(depth):
+            os.mkdir("d")  # noqa: PTH102 - the path is longer than the system takes at once
+            os.chdir("d")
+        os.chdir(folder)
+        assert found() == []
+    finally:
+        # pytest's own clean-up recurses, and would fail on them later.
+        os.chdir(folder)
+        subprocess.run(["rm", "-rf", "d"], check=True)
 
 
 def test_patterns_that_are_none_are_passed_over(project: WriteFiles) -> None:

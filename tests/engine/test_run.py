@@ -72,7 +72,8 @@ def test_a_cached_run_imports_neither_libcst_nor_rules(project):
     project({"a.py": BAD})
     code = (
         "import sys\nfrom pipeline_lint.cli import main\n"
-        "try:\n    main(['check', '--output-format', 'concise'])\nexcept SystemExit as stop:\n    assert stop.code == 1\n"
+        "try:\n    main(['check', '--output-format', 'concise'])\n"
+        "except SystemExit as stop:\n    assert stop.code == 1\n"
         "print(sorted(m for m in sys.modules if m.partition('.')[0] in ('libcst', 'torch', 'yaml')"
         " or m.startswith('pipeline_lint.rules')), file=sys.stderr)\n"
     )
