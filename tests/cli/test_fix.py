@@ -138,7 +138,8 @@ def test_diff_and_interactive_exclude_one_another(project, lint):
 def test_what_a_killed_run_left_is_finished_wherever_below_it_lies(project, lint):
     folder = project({"one/pyproject.toml": "", "one/loss.py": BAD, "one/other.py": BAD})
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom pipeline_lint.engine.transaction import Change, write_group\n"
+        "import os, signal\nfrom pathlib import Path\n"
+        "from pipeline_lint.engine.transaction import Change, write_group\n"
         "real = os.replace\n"
         "def replace(source, target):\n"
         "    real(source, target)\n"

@@ -48,12 +48,8 @@ def test_a_new_rule_works_as_written(project, lint):
 
 
 def test_a_failing_case_is_shown_with_what_was_expected(project, lint):
-    project(
-        {
-            "cases.md": "# log-of-sigmoid\n\n## a case\n\n```python\nimport torch\nx = torch.add(1)  # expect: TRN201\n```\n",
-            "empty.md": "# nothing\n",
-        }
-    )
+    case = "```python\nimport torch\nx = torch.add(1)  # expect: TRN201\n```\n"
+    project({"cases.md": f"# log-of-sigmoid\n\n## a case\n\n{case}", "empty.md": "# nothing\n"})
     result = lint("rules", "test", "cases.md")
     assert result.exit_code == 1
     assert "TRN201" in result.stderr
