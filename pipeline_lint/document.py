@@ -7,14 +7,15 @@ encodings, byte order marks, line endings and a notebook's outputs survive untou
 from __future__ import annotations
 
 import bisect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from pipeline_lint.diagnostic import Edit, Excerpt, Location, Place
 
 _CONTEXT_ROWS = 2
 _LONGEST_EXCERPT_ROWS = 12
+_LINE_END = re.compile(r"\r\n?|\n")
 
 
 class UnreadableDocument(Exception):
@@ -103,21 +104,6 @@ class UnencodableEdit(Exception):
     """A replacement has a character that the file's declared encoding cannot hold."""
 
 
-def open_document(path: str, data: bytes) -> Document:
-    """The document that the name of the file asks for.
-
-    Raises `UnreadableDocument` when the bytes are no such document.
-    """
-    # Imported here because each kind of document builds on this contract.
-    if PurePath(path).suffix == ".ipynb":
-        from pipeline_lint.documents.notebook import Notebook
-
-        return Notebook(path, data)
-    from pipeline_lint.documents.script import Script
-
-    return Script(path, data)
-
-
 def _line_starts(text: str) -> list[int]:
     starts = [0]
     find = text.find
@@ -127,7 +113,5 @@ def _line_starts(text: str) -> list[int]:
             starts.append(position + 1)
             position = find("\n", position + 1)
         return starts
-    for index, character in enumerate(text):
-        if character == "\n" or (character == "\r" and text[index + 1 : index + 2] != "\n"):
-            starts.append(index + 1)
+    starts += [match.end() for match in _LINE_END.finditer(text)]
     return starts

@@ -30,7 +30,8 @@ from pathlib import Path
 from pipeline_lint.cases import Case, CaseError, load_cases, load_witness
 from pipeline_lint.config import ConfigError, Settings, load_settings
 from pipeline_lint.diagnostic import Confidence, Report
-from pipeline_lint.document import UnreadableDocument, open_document
+from pipeline_lint.document import UnreadableDocument
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.fix_files import fix_contents
 from pipeline_lint.engine.run import check_contents
 from pipeline_lint.parsing import UnparsableSource, parse, with_deep_stack

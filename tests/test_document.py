@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_lint.diagnostic import Edit, Location
-from pipeline_lint.document import Document, UnencodableEdit, UnreadableDocument, open_document
+from pipeline_lint.document import Document, UnencodableEdit, UnreadableDocument
+from pipeline_lint.documents import open_document
 
 
 def script(data: bytes | str) -> Document:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lint.diagnostic import Edit
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.edits import insert_after, insert_before, remove_statement, replace
 from pipeline_lint.parsing import parse
 from pipeline_lint.source import Source

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lint.diagnostic import Edit, Location
-from pipeline_lint.document import UnencodableEdit, UnreadableDocument, open_document
+from pipeline_lint.document import UnencodableEdit, UnreadableDocument
+from pipeline_lint.documents import open_document
 from pipeline_lint.documents.magics import blank_magics
 from pipeline_lint.documents.notebook import Notebook
 
@@ -167,6 +168,8 @@ def test_json_nested_without_end_is_refused() -> None:
         (",f a b\n;f a b", "_# a b\n_# a b"),
         ("!pip install \\\n    torch \\\n\nx", "_#ip install \\\n#   torch \\\n\nx"),
         ("!ls\r\nx", "_#s\r\nx"),
+        ("pip install -q torch\npip = 1", "_#p install -q torch\npip = 1"),
+        ("x = (1\n  + 2)\n\n!ls", "x = (1\n  + 2)\n\n_#s"),
         ("%%time\nx", "_#time\nx"),
         ("\n# why\n%%timeit -n 1 x = 2\ny", "\n# why\n_#timeit -n 1 x = 2\ny"),
         ("%%capture\n\n%%time\n%pwd\nx", "_#capture\n\n_#time\n_#wd\nx"),
@@ -276,6 +279,14 @@ def test_an_edit_across_cells_is_refused() -> None:
     document = opened("a = 1", "b = 2")
     with pytest.raises(UnencodableEdit, match="spans more than cell 1"):
         document.splice([edit(document, "1\nb", "")])
+
+
+def test_an_edit_of_a_command_is_refused() -> None:
+    document = opened("x = 1\n%time x\ny = 2")
+    with pytest.raises(UnencodableEdit, match="not Python but IPython's own, in cell 1"):
+        document.splice([edit(document, "_#ime x", "z")])
+    start = document.text.index("_")
+    assert sources(document.splice([document.edit(start, start, "z\n")])) == ["x = 1\nz\n%time x\ny = 2"]
 
 
 def test_half_a_character_is_refused() -> None:

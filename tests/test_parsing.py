@@ -13,7 +13,7 @@ import libcst as cst
 import pytest
 
 from pipeline_lint.diagnostic import Location
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.nesting import DEEPEST_BRACKETS, find_excess
 from pipeline_lint.parsing import UnparsableSource, looks_compilable, parse, with_deep_stack
 from pipeline_lint.source import Source
@@ -150,7 +150,7 @@ NESTS: dict[str, Callable[[int], str]] = {
 
 CHILD = """
 import json, sys, time
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.parsing import UnparsableSource, parse, with_deep_stack
 from tests.test_parsing import CHAINS, NESTS, outcome
 

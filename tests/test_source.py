@@ -12,7 +12,7 @@ from pathlib import Path
 import libcst as cst
 import pytest
 
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.parsing import parse, with_deep_stack
 from pipeline_lint.source import Source, UnknownPosition
 

@@ -12,8 +12,10 @@ PYTHON_CELL_MAGICS = frozenset("capture debug prun time timeit".split())
 """Cell magics whose cell is Python that runs in the notebook's own namespace."""
 
 _CELL_MAGIC = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(%%)(\w*)")
-_HINT = re.compile(r"^[ \t]*[%!?/,;]|=[ \t]*[%!]|\?[ \t]*(?:#.*)?$", re.MULTILINE)
-_COMMAND = re.compile(r"[ \t]*(?=[%!?/,;])")
+_INSTALLER = r"(?:pip3?|uv|conda|mamba)[ \t]+(?:pip|install|uninstall|add|remove|list|show|freeze|update|upgrade)\b"
+"""The commands that people write without a `%` in front, and IPython runs all the same."""
+_HINT = re.compile(rf"^[ \t]*(?:[%!?/,;]|{_INSTALLER})|=[ \t]*[%!]|\?[ \t]*(?:#.*)?$", re.MULTILINE)
+_COMMAND = re.compile(rf"[ \t]*(?=[%!?/,;]|{_INSTALLER})")
 _TOKEN = re.compile(
     r"""
     (?P<comment>\#[^\n]*)

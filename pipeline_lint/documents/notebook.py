@@ -80,6 +80,11 @@ class Notebook(Document):
         last = len(self._cells[index].value)
         if edit.end > self._end_of(index):
             raise UnencodableEdit(f"an edit that spans more than cell {self._cells[index].number} cannot be applied")
+        if self._shown[edit.start : edit.end] != self.text[edit.start : edit.end]:
+            number = self._cells[index].number
+            raise UnencodableEdit(
+                f"an edit of what is not Python but IPython's own, in cell {number}, cannot be applied"
+            )
         if end > last:
             # It reaches beyond the final newline that only the text has, so what follows that is the end of the cell.
             if start > last:

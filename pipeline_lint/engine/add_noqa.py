@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline_lint.diagnostic import Diagnostic, Failure
-from pipeline_lint.document import UnencodableEdit, open_document
+from pipeline_lint.document import UnencodableEdit
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.roots import project_root
 from pipeline_lint.engine.suppress import noqa_edits
 from pipeline_lint.engine.transaction import CannotWrite, Change, ChangedMeanwhile, write_group

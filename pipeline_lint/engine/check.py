@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline_lint.diagnostic import Confidence, Diagnostic, Failure, Fix, Place
-from pipeline_lint.document import Document, UnreadableDocument, open_document
+from pipeline_lint.document import Document, UnreadableDocument
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.result import FileResult, Summaries
 from pipeline_lint.engine.suppress import Suppression, find_suppressions
 from pipeline_lint.parsing import UnparsableSource, looks_compilable, parse

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline_lint.diagnostic import Applicability, Diagnostic, Edit, Failure
-from pipeline_lint.document import Document, UnreadableDocument, open_document
+from pipeline_lint.document import Document, UnreadableDocument
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.fix_trial import BUG, Candidate, Fault, Trial, merged
 from pipeline_lint.engine.patch import unified_diff
 

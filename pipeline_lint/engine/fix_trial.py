@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline_lint.diagnostic import Diagnostic, Edit
-from pipeline_lint.document import Document, UnencodableEdit, UnreadableDocument, open_document
+from pipeline_lint.document import Document, UnencodableEdit, UnreadableDocument
+from pipeline_lint.documents import open_document
 from pipeline_lint.documents.script import Script
 
 BUG = "this is a bug of the rule: please report it"

@@ -251,14 +251,9 @@ def paths_read(expression: cst.CSTNode) -> Iterator[tuple[str, bool]]:
             stack.extend(node.children)
 
 
-def bound_by_comprehension(comprehension: cst.BaseComp) -> set[str]:
-    """The loop variables of a comprehension."""
-    names: set[str] = set()
-    clause: cst.CompFor | None = comprehension.for_in
-    while clause is not None:
-        names.update(node.value for node in _evaluated(clause.target) if isinstance(node, cst.Name))
-        clause = clause.inner_for_in
-    return names
+def bound_names(clause: cst.CompFor) -> set[str]:
+    """The loop variables of one `for` of a comprehension."""
+    return {node.value for node in _evaluated(clause.target) if isinstance(node, cst.Name)}
 
 
 def _parts(elements: Sequence[cst.BaseElement], value: cst.BaseExpression | None) -> list[cst.BaseExpression | None]:

@@ -8,6 +8,8 @@ name that ends in `_` are not seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import libcst as cst
 
 from pipeline_lint.facts.events import (
@@ -17,7 +19,7 @@ from pipeline_lint.facts.events import (
     Definition,
     Events,
     Point,
-    bound_by_comprehension,
+    bound_names,
     called_name,
     paths_read,
     sharing,
@@ -37,6 +39,8 @@ class Flow:
     def definition_of(self, use: cst.Name) -> Definition | None:
         """The definition that gave the name its value at this use, or None where that is not plain."""
         place = self._place(use)
+        if any(use.value in bound_names(clause) for clause in self._comprehension_clauses(use)):
+            return None
         return _reaching(place[0], use.value, place[1]) if place is not None else None
 
     def value_of(self, use: cst.Name) -> cst.BaseExpression | None:
@@ -52,7 +56,7 @@ class Flow:
         first, second = self._place(expression), self._place(at)
         if first is None or second is None or first[0] is not second[0]:
             return False
-        hidden = self._comprehension_names(at)
+        hidden = {name for clause in self._comprehension_clauses(at) for name in bound_names(clause)}
         return not any(
             path.partition(".")[0] in hidden or _may_change(first[0], path, first[1], second[1], is_prefix=is_prefix)
             for path, is_prefix in paths_read(expression)
@@ -68,7 +72,10 @@ class Flow:
         Autograd keeps tensors for the backward pass, which fails when one of them has been changed.
         """
         place = self._place(after)
-        paths = list(sharing(value))
+        paths = {*sharing(value)}
+        for clause in self._comprehension_clauses(value):
+            if not paths.isdisjoint(bound_names(clause)):
+                paths.update(path for path, _ in paths_read(clause.iter))
         return bool(paths) and (place is None or any(_may_be_changed_after(*place, path) for path in paths))
 
     def is_result_changed_later(self, node: cst.BaseExpression) -> bool:
@@ -124,12 +131,13 @@ class Flow:
                 return target is node
         return False
 
-    def _comprehension_names(self, node: cst.CSTNode) -> set[str]:
-        found: set[str] = set()
+    def _comprehension_clauses(self, node: cst.CSTNode) -> Iterator[cst.CompFor]:
+        """The loops of the comprehensions around a node."""
         for above in self._source.ancestors(node):
-            if isinstance(above, cst.BaseComp):
-                found |= bound_by_comprehension(above)
-        return found
+            clause = above.for_in if isinstance(above, cst.BaseComp) else None
+            while clause is not None:
+                yield clause
+                clause = clause.inner_for_in
 
     def _place(self, node: cst.CSTNode) -> tuple[Events, Point] | None:
         """The scope that evaluates `node`, and when it does."""
@@ -159,8 +167,6 @@ class Flow:
                 case cst.Lambda() | cst.GeneratorExp():
                     return None
                 case cst.ExceptHandler(body=body) | cst.ExceptStarHandler(body=body) if body is not below:
-                    return None
-                case cst.BaseComp() if isinstance(node, cst.Name) and node.value in bound_by_comprehension(above):
                     return None
             below = above
         return None

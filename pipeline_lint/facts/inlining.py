@@ -98,7 +98,11 @@ def _is_kept_value_changed(source: Source, at: cst.Call, origin: Origin, *, keep
     flow = source.fact(Flow)
     if keeps_result:
         return flow.is_result_changed_later(at)
-    return flow.is_changed_later(origin.activation.operand, after=at)
+    operand = origin.activation.operand
+    if isinstance(operand, cst.UnaryOperation):
+        # `-x` is a tensor of its own, but `negated_code` may have made it `x`.
+        operand = operand.expression
+    return flow.is_changed_later(operand, after=at)
 
 
 def _can_be_evaluated_again(source: Source, origin: Origin, at: cst.Call) -> bool:

@@ -191,7 +191,7 @@ def summarize_classes(source: Source) -> FileClasses:
         found = {}
         for name in OUTPUT_METHODS:
             method = view.methods.get(name)
-            if method is not None and view.bases:
+            if method is not None and (view.bases or view.name.endswith("Dataset")):
                 found[name] = outputs.of(method)
         constructors = {
             attribute.name: attribute.constructor

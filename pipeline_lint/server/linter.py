@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pipeline_lint.config import ConfigError, Settings, SettingsResolver
 from pipeline_lint.diagnostic import Diagnostic, Edit, Failure
-from pipeline_lint.document import UnreadableDocument, open_document
+from pipeline_lint.document import UnreadableDocument
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.catalog import find_rule
 from pipeline_lint.engine.check import UNPARSABLE_CODE
 from pipeline_lint.engine.files import FileOptions, discover

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_lint.config import ConfigError
 from pipeline_lint.diagnostic import Diagnostic
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.baseline import Baseline
 
 

@@ -14,7 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline_lint.diagnostic import Applicability, Diagnostic, Edit, Fix
-from pipeline_lint.document import Document, open_document
+from pipeline_lint.document import Document
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.fix import Pass, apply_fixes, unified_diff
 from pipeline_lint.source import Source
 

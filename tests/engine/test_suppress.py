@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_lint.diagnostic import Diagnostic
-from pipeline_lint.document import Document, open_document
+from pipeline_lint.document import Document
+from pipeline_lint.documents import open_document
 from pipeline_lint.engine.suppress import UNUSED_CODE, apply_suppressions, find_suppressions, noqa_edits
 
 ACTIVE = {("TRN201", "log-of-sigmoid"), ("TRN204", "log-near-zero"), ("TRN902", "unused-suppression")}

@@ -10,7 +10,7 @@ from textwrap import dedent
 import libcst as cst
 import pytest
 
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.facts import torch_api
 from pipeline_lint.facts.calls import Calls, Operation
 from pipeline_lint.parsing import parse

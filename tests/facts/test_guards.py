@@ -7,7 +7,7 @@ from textwrap import dedent
 import libcst as cst
 import pytest
 
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.facts.guards import conditions, is_version_dependent
 from pipeline_lint.parsing import parse
 from pipeline_lint.source import Source

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.facts.branches import Switch
 from pipeline_lint.facts.modules import ClassSummary, ClassView, FileClasses, Modules, summarize_classes
 from pipeline_lint.facts.outputs import MethodOutputs

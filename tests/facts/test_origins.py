@@ -5,7 +5,7 @@ from __future__ import annotations
 import libcst as cst
 import pytest
 
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.facts.origins import Origin, Origins
 from pipeline_lint.parsing import parse
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_lint.document import open_document
+from pipeline_lint.documents import open_document
 from pipeline_lint.facts.modules import ClassSummary, summarize_classes
 from pipeline_lint.facts.project import Project
 from pipeline_lint.parsing import parse

@@ -23,7 +23,8 @@ class TupleReturningGetitem(ProjectRule):
     a sample can gain a value (an id, a path to look at later) without a change anywhere else.
 
     Base classes are followed through the files of the project; a base that is out of reach and calls itself a dataset
-    is taken for one (likely). For `__iter__` each `yield` counts, for `__getitems__` each sample of the list.
+    is taken for one (likely), as is a class without a base that calls itself so and has a length. For `__iter__` each
+    `yield` counts, for `__getitems__` each sample of the list.
 
     Bad:
         import torch
