@@ -1,0 +1,1 @@
+"""Measurements on real code, one command each: `corpus`, `speed`, `soak`."""

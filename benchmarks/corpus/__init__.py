@@ -1,0 +1,1 @@
+"""The checker over public PyTorch packages: `python -m benchmarks.corpus`."""
