@@ -12,10 +12,13 @@ from pipeline_lint.engine.files import FileOptions, discover
 
 def find_files(paths: Iterable[str | Path], resolver: SettingsResolver) -> tuple[list[str], list[Failure]]:
     """The files below the paths, each once, and the paths that failed."""
+    paths_of: dict[FileOptions, list[str]] = {}
+    for path in map(str, paths):
+        paths_of.setdefault(file_options(resolver.for_path(path)), []).append(path)
     files: dict[str, None] = {}
     failures: list[Failure] = []
-    for path in map(str, paths):
-        found = discover([path], file_options(resolver.for_path(path)))
+    for options, together in paths_of.items():
+        found = discover(together, options)
         failures.extend(found.failures)
         files.update(dict.fromkeys(found.files))
     return list(files), failures

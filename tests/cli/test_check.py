@@ -247,3 +247,10 @@ def test_isolated_uses_no_configuration(project, lint):
     assert lint("check", "--isolated").exit_code == 1
     project({"other.toml": 'select = ["TRN1"]\n'})
     assert lint("check", "--config", "other.toml").exit_code == 0
+
+
+def test_a_file_that_is_named_twice_is_reported_once(project, lint):
+    folder = project({"loss.py": BAD, "part/pipeline-lint.toml": ""})
+    (folder / "link.py").symlink_to("loss.py")
+    result = lint("check", "--output-format", "json", "loss.py", "link.py", ".", "./loss.py")
+    assert len(json.loads(result.stdout)) == 1
