@@ -125,7 +125,7 @@ SAMPLE = sorted(path for path in STANDARD_LIBRARY.glob("*.py") if 4_000 < path.s
 
 @pytest.mark.parametrize("path", SAMPLE, ids=lambda path: path.name)
 def test_nodes_of_the_standard_library_stand_where_python_says(path: Path) -> None:
-    assert with_deep_stack(assert_stands_where_python_says, path.read_bytes()) > 20
+    assert with_deep_stack(assert_stands_where_python_says, path.read_bytes()) > 0
 
 
 PROGRAM = """\
