@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from benchmarks.corpus.check import PackageResult, check_package
+from benchmarks.corpus.check import PackageResult, check_package, default_codes
 from benchmarks.corpus.download import FOLDER, DownloadError, Package, pinned_packages
 from benchmarks.corpus.show import render_finding, sample_findings
 from benchmarks.corpus.table import render_page
@@ -39,11 +39,12 @@ def main(  # noqa: PLR0913 - one parameter for each option
         results = _check_all(wanted, ("--jobs", str(jobs), "--no-cache"))
     except DownloadError as error:
         raise click.ClickException(str(error)) from None
+    page = render_page(results, default_codes())
     # A run over some of the packages must not take the others out of the committed page.
     if packages:
-        click.echo(render_page(results))
+        click.echo(page)
     else:
-        PAGE.write_text(render_page(results), encoding="utf-8")
+        PAGE.write_text(page, encoding="utf-8")
         click.echo(f"wrote {PAGE}")
     _exit(results)
 

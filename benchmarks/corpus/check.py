@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.corpus.download import FOLDER, Package, fetch, source_files
 
+_REPOSITORY = Path(__file__).parents[2]
 CHECKER = (sys.executable, "-m", "pipeline_lint")
 
 _FINDINGS = (0, 1)
@@ -55,12 +56,20 @@ def check_package(package: Package, options: Sequence[str]) -> PackageResult:
     return PackageResult(package, len(files), num_lines, tuple(findings), seconds, trouble)
 
 
+def default_codes() -> list[str]:
+    """Codes of the rules that run when nothing is selected."""
+    done = subprocess.run(
+        [*CHECKER, "rules", "--output-format", "json"], cwd=_REPOSITORY, capture_output=True, text=True, check=True
+    )
+    return [rule["code"] for rule in json.loads(done.stdout) if rule["default"]]
+
+
 def run_checker(*args: str) -> subprocess.CompletedProcess[str]:
     """The command line tool, with no configuration but its defaults.
 
     It runs in the folder of the packages, which this repository's git ignores.
     """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY), "NO_COLOR": "1"}
     command = [*CHECKER, *args, "--isolated", "--no-respect-gitignore"]
     FOLDER.mkdir(parents=True, exist_ok=True)
     return subprocess.run(

@@ -19,9 +19,9 @@ Numbers below a rule's code are findings. Read samples of them with
 """
 
 
-def render_page(results: Sequence[PackageResult]) -> str:
-    """The page that is committed as `benchmarks/corpus.md`."""
-    codes = sorted({code for result in results for code in result.counts})
+def render_page(results: Sequence[PackageResult], default_codes: Iterable[str]) -> str:
+    """The page that is committed as `benchmarks/corpus.md`; rules that found nothing are in it, too."""
+    codes = sorted({*default_codes, *(code for result in results for code in result.counts)})
     head = ["package", "version", "files", "lines", *codes, "findings per 1000 lines", "seconds"]
     rows = [_row(result, codes) for result in results]
     total: Counter[str] = sum((result.counts for result in results), Counter())

@@ -13,6 +13,7 @@ from benchmarks.corpus.download import fetch, pinned_packages, source_files
 
 REPOSITORY = Path(__file__).parents[2]
 NUM_WARM_FILES = 1000
+NUM_LARGEST = 40
 MEMORY_STEPS = (200, 400, 800)
 
 _SMALL_FILE = '''"""A file such as a commit touches."""
@@ -51,10 +52,9 @@ def prepare_inputs(folder: Path) -> Inputs:
     names = pinned_packages(["timm", "kornia", "torchmetrics", "monai", "pytorch-lightning"])
     files = [path for package in names for path in source_files(fetch(package))]
     random.Random(0).shuffle(files)
-    # The largest file, which sets the floor of the memory, is the first.
-    largest = max(files, key=lambda path: path.stat().st_size)
-    files.remove(largest)
-    files.insert(0, largest)
+    # The largest files, one of which sets the floor of the memory, are the first.
+    largest = sorted(files, key=lambda path: -path.stat().st_size)[:NUM_LARGEST]
+    files = [*largest, *(path for path in files if path not in set(largest))]
     small = folder / "small" / "head.py"
     small.parent.mkdir()
     small.write_text(_SMALL_FILE, encoding="utf-8")
