@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.speed.inputs import MEMORY_STEPS, REPOSITORY, Inputs
 from benchmarks.speed.peers import REQUIREMENTS, peer_command
-from benchmarks.speed.timing import Command, Run, cpu_s, exit_codes, peak_mib, wall_s
+from benchmarks.speed.timing import Command, Run, cpu_s, exit_codes, median_ratio, peak_mib, wall_s
 
 Runs = Mapping[str, Sequence[Run]]
 
@@ -58,27 +58,27 @@ def peer_commands(inputs: Inputs, names: Sequence[str] = tuple(REQUIREMENTS)) ->
 
 def figures(runs: Runs) -> list[Figure]:
     """The targets, with what was reached."""
+    most, fewest = _memory(MEMORY_STEPS[-1]), _memory(MEMORY_STEPS[0])
     found = [
-        Figure("cold, one process, against parsing the same files (CPU time)", _ratio(runs, COLD, PARSE), "x", 1.5),
-        Figure("two processes against one (wall time)", wall_s(runs[COLD]) / wall_s(runs[COLD_2]), "x", 1.7, False),
+        Figure("cold, one process, against parsing the same files (CPU time)", _cpu_ratio(runs, COLD, PARSE), "x", 1.5),
+        Figure("two processes against one (wall time)", _wall_ratio(runs, COLD, COLD_2), "x", 1.7, is_ceiling=False),
         Figure("1000 files, nothing changed (wall time)", wall_s(runs[WARM]), "s", 0.5),
         Figure(
             "one cached file, against importing libcst and click (wall time)",
-            wall_s(runs[START]) / wall_s(runs[IMPORTS]),
+            _wall_ratio(runs, START, IMPORTS),
             "x",
             1.5,
         ),
         Figure(
             f"peak memory, {MEMORY_STEPS[-1]} files against {MEMORY_STEPS[0]}",
-            peak_mib(runs[_memory(MEMORY_STEPS[-1])]) / peak_mib(runs[_memory(MEMORY_STEPS[0])]),
+            peak_mib(runs[most]) / peak_mib(runs[fewest]),
             "x",
             1.2,
         ),
     ]
     if "TorchFix" in runs:
-        found.insert(
-            1, Figure("faster than TorchFix on timm (CPU time)", _ratio(runs, "TorchFix", COLD), "x", 10, False)
-        )
+        faster = _cpu_ratio(runs, "TorchFix", COLD)
+        found.insert(1, Figure("faster than TorchFix on timm (CPU time)", faster, "x", 10, is_ceiling=False))
     return found
 
 
@@ -98,8 +98,12 @@ def _checker(target: Path, *options: str) -> Command:
     return Command(args, target if target.is_dir() else target.parent, {"PYTHONPATH": str(REPOSITORY)})
 
 
-def _ratio(runs: Runs, over: str, under: str) -> float:
-    return cpu_s(runs[over]) / cpu_s(runs[under])
+def _cpu_ratio(runs: Runs, over: str, under: str) -> float:
+    return median_ratio([run.cpu_s for run in runs[over]], [run.cpu_s for run in runs[under]])
+
+
+def _wall_ratio(runs: Runs, over: str, under: str) -> float:
+    return median_ratio([run.wall_s for run in runs[over]], [run.wall_s for run in runs[under]])
 
 
 def _memory(number: int) -> str:

@@ -94,6 +94,11 @@ def peak_mib(runs: Sequence[Run]) -> float:
     return statistics.median(run.peak_mib for run in runs)
 
 
+def median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """Median of the ratios within each round, which a machine that slows down between rounds does not distort."""
+    return statistics.median(upper / lower for upper, lower in zip(over, under))  # noqa: B905 - peers run in fewer rounds
+
+
 def exit_codes(runs: Sequence[Run]) -> str:
     """All exit codes that were seen."""
     return ", ".join(str(code) for code in sorted({run.exit_code for run in runs}))
