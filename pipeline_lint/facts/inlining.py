@@ -27,12 +27,18 @@ _NEW_NAME = "logits"
 
 
 def written_again(
-    source: Source, at: cst.Call, origin: Origin, *, activation: Callable[[str], str], keeps_result: bool
+    source: Source,
+    at: cst.BaseExpression,
+    origin: Origin,
+    *,
+    activation: Callable[[str], str],
+    keeps_result: bool,
+    new_name: str = _NEW_NAME,
 ) -> tuple[Edit, ...] | None:
     """The edits that put `activation(operand)`, in the shape of the traced value, in the place of `at`.
 
     `keeps_result`: whether the new operation keeps its result for the backward pass, as `log_softmax` does, or its
-    operand, as `logsigmoid` does; that must not be changed in place later.
+    operand, as `logsigmoid` does; that must not be changed in place later. `new_name` is for an operand that needs one.
     None where the new code could compute something else: an operand changed in between, other `with` blocks around, a
     comment that would be lost.
     """
@@ -48,7 +54,7 @@ def written_again(
     edits: list[Edit] = []
     touched = list(unused)
     if not _is_pure(origin.activation.operand):
-        name = source.fact(_NewNames).name_for(last)
+        name = source.fact(_NewNames).name_for(last, new_name)
         naming = _named(source, origin, operand, name, is_unused=last in unused)
         if naming is None:
             return None
@@ -93,7 +99,7 @@ def negated_code(code: str) -> str:
     return f"-({code})"
 
 
-def _is_kept_value_changed(source: Source, at: cst.Call, origin: Origin, *, keeps_result: bool) -> bool:
+def _is_kept_value_changed(source: Source, at: cst.BaseExpression, origin: Origin, *, keeps_result: bool) -> bool:
     """Whether code after `at` changes in place what the backward pass of the new operation needs."""
     flow = source.fact(Flow)
     if keeps_result:
@@ -105,7 +111,7 @@ def _is_kept_value_changed(source: Source, at: cst.Call, origin: Origin, *, keep
     return flow.is_changed_later(operand, after=at)
 
 
-def _can_be_evaluated_again(source: Source, origin: Origin, at: cst.Call) -> bool:
+def _can_be_evaluated_again(source: Source, origin: Origin, at: cst.BaseExpression) -> bool:
     """Whether all that is written out at `at` is cheap, and gives there what it gave where it stands."""
     flow = source.fact(Flow)
     if not all(flow.has_same_modes(definition.statement, at) for definition in origin.definitions):
@@ -134,7 +140,7 @@ def _spelled(source: Source, links: Sequence[Link], core: str) -> str:
     return text
 
 
-def _replaced(source: Source, at: cst.Call, code: str) -> tuple[Edit, ...] | None:
+def _replaced(source: Source, at: cst.BaseExpression, code: str) -> tuple[Edit, ...] | None:
     """The edit that puts `code` in the place of `at`, or None where a comment would be lost."""
     old = source.code(at)
     if old.count("#") > code.count("#"):
@@ -209,7 +215,7 @@ class _NewNames:
         self._source = source
         self._given: dict[int, str] = {}
 
-    def name_for(self, definition: Definition) -> str:
+    def name_for(self, definition: Definition, wanted: str) -> str:
         """A name for the operand in a definition, which the function around it does not use; always the same."""
         key = id(definition.statement)
         if key not in self._given:
@@ -217,9 +223,9 @@ class _NewNames:
             names = self._source.nodes(cst.Name)
             used = {node.value for node in names if scope is None or scope in self._source.ancestors(node)}
             used.update(self._given.values())
-            name, number = _NEW_NAME, 1
+            name, number = wanted, 1
             while name in used:
-                name = f"{definition.name}_{_NEW_NAME}" if number == 1 else f"{_NEW_NAME}_{number}"
+                name = f"{definition.name}_{wanted}" if number == 1 else f"{wanted}_{number}"
                 number += 1
             self._given[key] = name
         return self._given[key]

@@ -14,7 +14,14 @@ from pipeline_lint.facts.flow import Definition, Flow
 from pipeline_lint.facts.names import Names
 from pipeline_lint.source import Source
 
-_MODULES = {"torch.nn.Sigmoid": "sigmoid", "torch.nn.Softmax": "softmax", "torch.nn.Softmax2d": "softmax"}
+_OPERATIONS = frozenset({"exp", "log_softmax", "logsigmoid", "sigmoid", "softmax"})
+_MODULES = {
+    "torch.nn.LogSigmoid": "logsigmoid",
+    "torch.nn.LogSoftmax": "log_softmax",
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.Softmax": "softmax",
+    "torch.nn.Softmax2d": "softmax",
+}
 _MOVES = frozenset({"cpu", "cuda", "eval", "requires_grad_", "to", "train"})
 """Methods that give the module itself."""
 _RESHAPE_NAMES = """
@@ -34,9 +41,10 @@ _MOST_LINKS = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activation:
-    """A sigmoid or softmax, however it is spelled."""
+    """A sigmoid or softmax, the logarithm of one, or an exp, however it is spelled."""
 
     name: str
+    """`sigmoid`, `softmax`, `logsigmoid`, `log_softmax` or `exp`."""
     call: cst.Call
     operand: cst.BaseExpression
     operation: Operation | None
@@ -57,10 +65,11 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Origin:
-    """`scale * activation + offset` is what an expression is, apart from its shape and dtype."""
+class Trace:
+    """`scale * inner + offset` is what an expression is, apart from its shape and dtype."""
 
-    activation: Activation
+    inner: cst.BaseExpression
+    """An activation, or what nothing is known of: a parameter, a call."""
     links: tuple[Link, ...]
     """From the expression inwards."""
     scale: float
@@ -76,6 +85,13 @@ class Origin:
         return [link.definition for link in self.links if link.definition is not None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin(Trace):
+    """`scale * activation + offset` is what an expression is, apart from its shape and dtype."""
+
+    activation: Activation
+
+
 class Origins:
     """The origins of one file's values: `source.fact(Origins)`."""
 
@@ -88,31 +104,39 @@ class Origins:
 
     def origin(self, expression: cst.BaseExpression) -> Origin | None:
         """The activation that an expression takes its values from."""
+        trace = self.trace(expression)
+        activation = self.activation(trace.inner)
+        if activation is None:
+            return None
+        is_inplace = activation.operation is not None and activation.operation.is_inplace
+        changes_memory = trace.changes_memory or is_inplace
+        return Origin(
+            trace.inner, trace.links, trace.scale, trace.offset, trace.has_epsilon, changes_memory, activation
+        )
+
+    def trace(self, expression: cst.BaseExpression) -> Trace:
+        """The expression followed back as far as it is only named, reshaped, scaled by a sign or moved by a number."""
         links: list[Link] = []
         scale, offset, has_epsilon, changes_memory = 1.0, 0.0, False, False
-        for _ in range(_MOST_LINKS):
-            activation = self.activation(expression)
-            if activation is not None:
-                is_inplace = activation.operation is not None and activation.operation.is_inplace
-                return Origin(activation, tuple(links), scale, offset, has_epsilon, changes_memory or is_inplace)
+        while len(links) < _MOST_LINKS and self.activation(expression) is None:
             step = self._step(expression)
             if step is None:
-                return None
+                break
             links.append(step.link)
             offset += scale * step.offset
             scale *= step.scale
             has_epsilon |= step.is_epsilon
             changes_memory |= step.is_inplace
             expression = step.link.inner
-        return None
+        return Trace(expression, tuple(links), scale, offset, has_epsilon, changes_memory)
 
     def activation(self, expression: cst.BaseExpression) -> Activation | None:
-        """The sigmoid or softmax that an expression is."""
+        """The activation that an expression is."""
         if not isinstance(expression, cst.Call):
             return None
         operation = self._calls.operation(expression)
         if operation is not None:
-            if operation.name in ("sigmoid", "softmax") and operation.input is not None:
+            if operation.name in _OPERATIONS and operation.input is not None:
                 return Activation(operation.name, expression, operation.input, operation)
             return None
         constructor = self._constructor(expression.func)

@@ -1,0 +1,120 @@
+"""Applying a row of the table of operations to values: dtypes under autocast, gradients, numbers, and the record."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import libcst as cst
+
+from pipeline_lint.facts.operations import MODULES, OPERATIONS
+from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.numbering import Numbers
+from pipeline_lint.facts.ranges.recorder import Recorder, Use
+from pipeline_lint.facts.ranges.site import Mask
+from pipeline_lint.facts.ranges.state import State
+from pipeline_lint.facts.ranges.value import NUMBER, OTHER, TENSOR, UNKNOWN, UNKNOWN_KIND, Made, Operands, Value
+
+_RANDOM = frozenset(
+    """bernoulli dropout multinomial normal normal_ rand rand_like randint randn randn_like randperm uniform_
+    gumbel_softmax exponential_ rrelu""".split()
+)
+"""Operations that give something else each time."""
+_SAME_SHAPE = frozenset(
+    "clone contiguous detach cpu cuda float double half bfloat16 to type type_as requires_grad_".split()
+)
+"""Operations whose result has the elements of the input in their places."""
+_AUTOCAST_TO_FLOAT32 = frozenset(
+    """acos asin cosh cdist cosine_similarity cross_entropy cumprod cumsum dist erfinv exp expm1 group_norm kl_div
+    l1_loss layer_norm log log10 log1p log2 log_softmax mse_loss nll_loss norm normalize pow prod reciprocal rsqrt sinh
+    smooth_l1_loss softmax softmin softplus sum tan binary_cross_entropy_with_logits poisson_nll_loss
+    cosine_embedding_loss triplet_margin_loss""".split()
+)
+"""What CUDA's autocast computes in float32, after torch's documentation of `torch.amp`."""
+_AUTOCAST_TO_HALF = frozenset("matmul mm bmm addmm baddbmm einsum linear conv1d conv2d conv3d mv".split())
+_CONDITIONS = frozenset(
+    """eq ne lt le gt ge logical_and logical_or logical_not bitwise_and bitwise_or bitwise_not isfinite isnan
+    isinf""".split()
+)
+SEQUENTIAL = "torch.nn.Sequential"
+
+
+class Applier:
+    """Turns operations on values into values."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+        self.recorder = Recorder()
+        self.function: cst.FunctionDef | None = None
+        """The function that is being read."""
+
+    def apply(self, use: Use, state: State) -> Value:
+        """The result of an operation; of one that is not in the table nothing is known."""
+        row = OPERATIONS.get(use.name)
+        name, values = use.name, use.values
+        inputs = list(values.values())
+        key = (name, *(v.number for v in inputs), *(v.number for v in use.rest), *sorted(values))
+        if row is None:
+            result = Value(made=Made(name, use.node, tuple(inputs)), has_gradient=any(v.has_gradient for v in inputs))
+            return self.numbers.numbered(result, key)
+        if state.autocast is not None and name in _AUTOCAST_TO_FLOAT32:
+            use = use._replace(values={key: _in_float32(value) for key, value in values.items()})
+            values = use.values
+        result = row.transfer(Operands(use.node, values, use.rest))
+        changes: dict[str, object] = {}
+        kinds = {value.kind for value in inputs if value.kind != OTHER}
+        if kinds == {NUMBER} and not isinstance(use.node, cst.Call):
+            changes["kind"] = NUMBER
+        elif TENSOR in kinds and result.kind == UNKNOWN_KIND:
+            changes["kind"] = TENSOR
+        if state.autocast is not None and name in _AUTOCAST_TO_HALF:
+            changes["dtype"] = state.autocast
+        if not state.has_gradient or (inputs and not any(value.has_gradient for value in inputs)):
+            changes["has_gradient"] = False
+        if row.keeps_values and "input" in values:
+            source = values["input"]
+            changes["number"] = source.number if name in _SAME_SHAPE else self.numbers.of(key)
+            changes["root"] = source.root
+        elif name not in _RANDOM:
+            changes["number"] = changes["root"] = self.numbers.of(key)
+        result = dataclasses.replace(result, **changes)
+        if name == "mul":
+            self._mask_product(use)
+        self.recorder.note(use, result, row, state, self.function)
+        return result
+
+    def apply_module(self, module: Value, node: cst.Call, arguments: list[Value], state: State) -> Value | None:
+        """The result of calling a module of torch; None where it is not known what it does."""
+        made = module.made
+        if made is None:
+            return None
+        if made.operation == SEQUENTIAL:
+            value = arguments[0] if arguments else UNKNOWN
+            for item in made.inputs:
+                value = self.apply_module(item, node, [value], state) or Value(kind=TENSOR)
+            return value
+        row = MODULES.get(made.operation)
+        if row is None:
+            return None
+        values = dict(zip(row.parameters, arguments, strict=False))
+        result = row.row.transfer(Operands(node, values))
+        changes: dict[str, object] = {}
+        if state.autocast is not None and row.runs_in_half:
+            changes["dtype"] = state.autocast
+        if not state.has_gradient:
+            changes["has_gradient"] = False
+        result = dataclasses.replace(result, **changes)
+        if row.operation in OPERATIONS and values and node.args:
+            use = Use(row.operation, node, {"input": node.args[0].value}, values)
+            self.recorder.note(use, result, row.row, state, self.function)
+        return result
+
+    def _mask_product(self, use: Use) -> None:
+        """`f(x) * (x > 0)` throws away what a mask says, as `where` does."""
+        one, other = use.values.get("input", UNKNOWN), use.values.get("other", UNKNOWN)
+        for result, mask in ((one, other), (other, one)):
+            if mask.made is not None and mask.made.operation in _CONDITIONS:
+                self.recorder.mask(result, Mask(use.node, "multiply", effects(mask, is_met=True).bounds))
+
+
+def _in_float32(value: Value) -> Value:
+    return dataclasses.replace(value, dtype="float32") if value.dtype in ("float16", "bfloat16") else value

@@ -1,0 +1,114 @@
+"""What a condition tells of the values in it, where it is met and where it is not.
+
+Conditions are read from values, not from their text, so that `positive = x > 0` and later `x[positive]` is understood
+like `x[x > 0]`. A comparison of tensors tells something of each element where it is used as a mask, and of all of them
+behind `assert (x > 0).all()`.
+"""
+
+from __future__ import annotations
+
+from pipeline_lint.facts import floats
+from pipeline_lint.facts.ranges.site import Bounds
+from pipeline_lint.facts.ranges.state import NOTHING, Effects
+from pipeline_lint.facts.ranges.value import INFINITY, Value
+
+_DEEPEST = 8
+_OPPOSITES = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "eq": "ne", "ne": "eq"}
+_MIRRORED = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge", "eq": "eq", "ne": "ne"}
+_SIZES = frozenset({"numel", "len", "size", "count_nonzero"})
+_ELEMENTWISE = frozenset({"abs", "square", "sqrt", "item", "float", "int"})
+"""Operations that are 0 just where their input is: what is not 0 after them was not 0 before."""
+
+
+def effects(condition: Value, *, is_met: bool, depth: int = 0) -> Effects:
+    """What holds where a condition is met, or is not met."""
+    made = condition.made
+    if made is None or depth > _DEEPEST:
+        return _of_truth(condition, is_met=is_met)
+    name, inputs = made.operation, made.inputs
+    if name in _OPPOSITES and len(inputs) == 2:
+        return _of_comparison(name if is_met else _OPPOSITES[name], inputs[0], inputs[1])
+    if name in ("logical_not", "bitwise_not") and inputs:
+        return effects(inputs[0], is_met=not is_met, depth=depth + 1)
+    if name in ("logical_and", "bitwise_and", "logical_or", "bitwise_or", "mul") and len(inputs) == 2:
+        is_conjunction = name in ("logical_and", "bitwise_and", "mul")
+        one, other = (effects(each, is_met=is_met, depth=depth + 1) for each in inputs)
+        return one.and_also(other) if is_conjunction == is_met else one.or_else(other)
+    if name == "any" and inputs:
+        # None of them is met: each is not. One of them is: the mask selects something.
+        return effects(inputs[0], is_met=False, depth=depth + 1) if not is_met else Effects({}, {inputs[0].root})
+    if name == "all" and inputs:
+        return effects(inputs[0], is_met=True, depth=depth + 1) if is_met else NOTHING
+    if name == "isfinite" and is_met and inputs:
+        # What is finite did not come from a division by 0.
+        return _of_finite(inputs[0])
+    return _of_truth(condition, is_met=is_met)
+
+
+def _of_truth(condition: Value, *, is_met: bool) -> Effects:
+    """`if count:` tells that it is not 0."""
+    if not is_met:
+        return Effects({condition.number: (0.0, 0.0, False)}) if condition.is_count else NOTHING
+    return _not_zero(condition)
+
+
+def _not_zero(value: Value, depth: int = 0) -> Effects:
+    bounds: Bounds = (1.0, INFINITY, True) if value.is_count and value.low >= 0 else (-INFINITY, INFINITY, True)
+    found = Effects({value.number: bounds}, {value.root})
+    made = value.made
+    if made is not None and made.inputs and depth < _DEEPEST:
+        if made.operation in _SIZES or (made.operation == "sum" and value.is_count):
+            return found.and_also(Effects({}, {made.inputs[0].root}))
+        if made.operation in _ELEMENTWISE:
+            return found.and_also(_not_zero(made.inputs[0], depth + 1))
+    return found
+
+
+def _of_comparison(name: str, left: Value, right: Value) -> Effects:
+    return _bounded(left, name, right).and_also(_bounded(right, _MIRRORED[name], left))
+
+
+def _bounded(value: Value, name: str, limit: Value) -> Effects:
+    """What `value NAME limit` says of `value`."""
+    if value.is_constant:
+        return NOTHING
+    found = NOTHING
+    match name:
+        case "gt" if limit.low > -INFINITY:
+            low = limit.low + 1 if value.is_count else floats.next_above(limit.low, value.dtype)
+            found = Effects({value.number: (low, INFINITY, limit.low >= 0)})
+        case "ge" if limit.low > -INFINITY:
+            found = Effects({value.number: (limit.low, INFINITY, limit.low > 0)})
+        case "lt" if limit.high < INFINITY:
+            high = limit.high - 1 if value.is_count else floats.next_below(limit.high, value.dtype)
+            found = Effects({value.number: (-INFINITY, high, limit.high <= 0)})
+        case "le" if limit.high < INFINITY:
+            found = Effects({value.number: (-INFINITY, limit.high, limit.high < 0)})
+        case "eq" if not (limit.is_unknown and limit.low == -INFINITY):
+            found = Effects({value.number: (limit.low, limit.high, not limit.may_be_zero)})
+        case "ne" if limit.is_constant and limit.low == 0:
+            return _not_zero(value)
+        case "ne" if limit.is_constant and value.low == limit.low:
+            found = Effects({value.number: (floats.next_above(limit.low, value.dtype), INFINITY, limit.low >= 0)})
+        case "ne" if limit.is_constant and value.high == limit.low:
+            found = Effects({value.number: (-INFINITY, floats.next_below(limit.low, value.dtype), limit.low <= 0)})
+    if any(low > 0 or high < 0 for low, high, _ in found.bounds.values()):
+        # `norm > eps` and `x.abs() > eps` tell that what is measured is not 0, either.
+        return _of_measured(value, found)
+    return found
+
+
+def _of_measured(value: Value, found: Effects) -> Effects:
+    made = value.made
+    if made is not None and made.inputs and (made.operation in _SIZES or made.operation in _ELEMENTWISE):
+        return found.and_also(_not_zero(value))
+    return found
+
+
+def _of_finite(value: Value, depth: int = 0) -> Effects:
+    made = value.made
+    if made is None or depth > _DEEPEST:
+        return NOTHING
+    if made.operation == "div" and len(made.inputs) == 2:
+        return _not_zero(made.inputs[1])
+    return NOTHING
