@@ -92,3 +92,29 @@ def test_a_chain_without_end_is_given_up() -> None:
 
 def test_a_name_that_is_defined_by_itself_ends() -> None:
     assert origin_of("p = p", "use(p)") is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [
+        ("F.logsigmoid(x)", "logsigmoid"),
+        ("nn.LogSigmoid()(x)", "logsigmoid"),
+        ("x.log_softmax(1)", "log_softmax"),
+        ("nn.LogSoftmax(dim=1)(x)", "log_softmax"),
+        ("F.logsigmoid(x).exp()", "exp"),
+        ("1 - torch.exp(x)", "exp"),
+    ],
+)
+def test_log_probabilities_and_exp_end_a_trace(expression: str, name: str) -> None:
+    origin = origin_of(f"use({expression})")
+    assert origin is not None
+    assert origin.activation.name == name
+
+
+def test_a_trace_without_an_activation_ends_at_what_is_not_known() -> None:
+    code = HEAD + "    p = model(x).view(-1)\n    use(1 - p[0])\n"
+    source = parse(open_document("example.py", code.encode()))
+    (use,) = (call for call in source.nodes(cst.Call) if source.code(call.func) == "use")
+    trace = source.fact(Origins).trace(use.args[0].value)
+    assert source.code(trace.inner) == "model(x)"
+    assert (trace.scale, trace.offset, len(trace.links)) == (-1, 1, 4)
