@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from pipeline_lint.facts.ranges.value import Value
 
 Key = tuple[object, ...]
@@ -26,9 +28,7 @@ class Numbers:
         return number
 
     def numbered(self, value: Value, key: Key) -> Value:
-        """The value, which must be new, with the number of its key."""
+        """The value with the number of its key."""
         number = self.of(key)
-        if value.root == value.number:
-            value.root = number
-        value.number = number
-        return value
+        root = number if value.root == value.number else value.root
+        return dataclasses.replace(value, number=number, root=root)

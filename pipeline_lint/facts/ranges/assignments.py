@@ -1,0 +1,107 @@
+"""What assignments do to what is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.site import Mask
+from pipeline_lint.facts.ranges.state import State
+from pipeline_lint.facts.ranges.syntax import path_of
+from pipeline_lint.facts.ranges.value import (
+    INFINITY,
+    NUMBER,
+    OTHER,
+    SEQUENCE,
+    TENSOR,
+    Made,
+    Value,
+    join,
+    narrowed,
+)
+
+if TYPE_CHECKING:
+    from pipeline_lint.facts.ranges.run import Run
+
+
+def bind(run: Run, target: cst.BaseExpression, value: Value, state: State) -> None:
+    """Gives a target of an assignment its value: a name, an attribute, an item, or several at once."""
+    match target:
+        case cst.Name(value=name):
+            state.names[name] = _named(value, name)
+        case cst.Attribute():
+            path = path_of(target)
+            if path is not None:
+                state.names[path] = _named(value, target.attr.value)
+        case cst.Tuple(elements=elements) | cst.List(elements=elements):
+            _unpack(run, elements, value, state)
+        case cst.Subscript():
+            _assign_item(run, target, value, state)
+        case cst.StarredElement(value=inner):
+            bind(run, inner, Value(kind=SEQUENCE), state)
+
+
+def _named(value: Value, name: str) -> Value:
+    """The value, or what its new name says of one of which nothing is known."""
+    if value.kind in (OTHER, SEQUENCE) or not value.is_unknown or value.at_low or value.at_high or value.zero:
+        return value
+    made = value.made
+    if made is not None and made.operation not in ("call", "attribute"):
+        return value
+    prior = value_named(name)
+    if prior is None:
+        return value
+    prior.number, prior.root, prior.made = value.number, value.root, value.made
+    return prior
+
+
+def _unpack(run: Run, elements: Sequence[cst.BaseElement], value: Value, state: State) -> None:
+    items = value.items
+    if items is not None and len(items) == len(elements):
+        for element, item in zip(elements, items, strict=True):
+            bind(run, element.value, item, state)
+        return
+    made = value.made
+    is_extreme = made is not None and made.operation in ("max", "min", "median", "nanmedian", "topk", "sort")
+    for position, element in enumerate(elements):
+        if is_extreme:
+            part = value if position == 0 else Value(kind=TENSOR, dtype="int64", has_gradient=False)
+        elif value.kind == SEQUENCE and value.is_count:
+            part = Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False)
+        elif made is not None and made.operation in ("split", "chunk", "unbind", "tensor_split"):
+            part = dataclasses.replace(value, number=run.numbers.fresh(), root=0)
+        else:
+            part = Value(has_gradient=value.has_gradient, made=Made("call", made.node, made.inputs) if made else None)
+        bind(run, element.value, part, state)
+
+
+def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) -> None:
+    """`x[i] = v` adds to what the elements can be; `x[x == 0] = 1` takes something away as well."""
+    path = path_of(target.value)
+    if path is None:
+        return
+    old = run.silently(target.value, state)
+    if old.kind in (OTHER, SEQUENCE):
+        return
+    kept = old
+    match target.slice:
+        case [cst.SubscriptElement(slice=cst.Index(value=index))]:
+            mask = run.silently(index, state)
+            if mask.dtype == "bool" or mask.made is not None:
+                known = effects(mask, is_met=False)
+                bounds = known.bounds.get(old.number)
+                if bounds is not None:
+                    kept = narrowed(old, bounds[0], bounds[1], is_nonzero=bounds[2])
+                run.recorder.mask(old, Mask(target, "masked_fill", known.bounds))
+    changed = dataclasses.replace(join(kept, value), number=run.numbers.fresh(), root=0, kind=old.kind, dtype=old.dtype)
+    changed.made = old.made if kept is old else None
+    if kept is old:
+        # A few elements were changed; what was reached before still is.
+        changed.at_low = changed.at_low or (old.at_low if changed.low == old.low else None)
+        changed.at_high = changed.at_high or (old.at_high if changed.high == old.high else None)
+    state.names[path] = changed

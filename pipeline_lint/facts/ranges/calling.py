@@ -1,0 +1,154 @@
+"""The values of calls."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from pipeline_lint.facts.calls import Operation
+from pipeline_lint.facts.operations import MODULES
+from pipeline_lint.facts.ranges.applier import SEQUENTIAL
+from pipeline_lint.facts.ranges.assignments import bind
+from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS
+from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.functions import call_local
+from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.recorder import Use
+from pipeline_lint.facts.ranges.site import Mask
+from pipeline_lint.facts.ranges.state import State
+from pipeline_lint.facts.ranges.syntax import last_name, path_of
+from pipeline_lint.facts.ranges.value import (
+    NUMBER,
+    OTHER,
+    TENSOR,
+    UNKNOWN,
+    UNKNOWN_KIND,
+    Made,
+    Value,
+)
+from pipeline_lint.facts.ranges.variables import attribute, global_value
+
+if TYPE_CHECKING:
+    from pipeline_lint.facts.ranges.run import Run
+
+
+def call(run: Run, node: cst.Call, state: State) -> Value:
+    """The value of a call: an operation of the table, a module of torch, a function of Python or of this file."""
+    operation = run.calls.operation(node)
+    if operation is not None:
+        return _operation_call(run, node, operation, state)
+    function = node.func
+    resolved = run.names.resolve(function)
+    if resolved is not None:
+        found = _known_function(run, node, resolved, state)
+        if found is not None:
+            return found
+    if isinstance(function, cst.Name) and function.value in BUILTIN_NAMES and function.value not in state.names:
+        arguments = [run.evaluate(argument.value, state) for argument in node.args]
+        return _builtin_call(run, function.value, node, arguments)
+    callee = _callee_of(run, function, state)
+    arguments = [run.evaluate(argument.value, state) for argument in node.args]
+    if callee is not None and callee.made is not None and callee.kind == OTHER:
+        applied = run.applier.apply_module(callee, node, arguments, state)
+        if applied is not None:
+            return applied
+    result = call_local(run, node, arguments, state)
+    if result is not None:
+        return result
+    name = last_name(function)
+    return value_named(name) or Value(made=Made("call", node, tuple(arguments)))
+
+
+def _callee_of(run: Run, function: cst.BaseExpression, state: State) -> Value | None:
+    """What is called, where that is a value of its own: `act(x)`, `self.act(x)`, `nn.Sigmoid()(x)`."""
+    if isinstance(function, cst.Name):
+        return state.names.get(function.value) or global_value(run, function.value)
+    if isinstance(function, cst.Attribute):
+        path = path_of(function)
+        if path is not None and path.startswith("self.") and path.count(".") == 1:
+            return attribute(run, function, state)
+        run.evaluate(function.value, state)
+        return None
+    return run.evaluate(function, state)
+
+
+def _builtin_call(run: Run, name: str, node: cst.Call, arguments: list[Value]) -> Value:
+    result = BUILTINS[name](node, arguments)
+    return run.numbers.numbered(result, (name, *(value.number for value in arguments)))
+
+
+def _known_function(run: Run, node: cst.Call, path: str, state: State) -> Value | None:
+    """The result of a function of torch or of the standard library that is no row of the table."""
+    root = path.partition(".")[0]
+    if path in ("torch.finfo", "numpy.finfo"):
+        dtype = run.evaluate(node.args[0].value, state) if node.args else UNKNOWN
+        return Value(kind=OTHER, dtype=dtype.dtype, made=Made("finfo", node, (dtype,)))
+    if path in MODULES:
+        inputs = tuple(run.evaluate(argument.value, state) for argument in node.args)
+        return Value(kind=OTHER, made=Made(path, node, inputs))
+    if path == "torch.nn.Parameter":
+        for argument in node.args:
+            run.evaluate(argument.value, state)
+        return Value(kind=TENSOR, made=Made("parameter", node, ()))
+    if path == SEQUENTIAL:
+        items = tuple(run.evaluate(argument.value, state) for argument in node.args if not argument.star)
+        return Value(kind=OTHER, made=Made(path, node, items), items=items)
+    if root == "math" and path.removeprefix("math.") in BUILTINS:
+        arguments = [run.evaluate(argument.value, state) for argument in node.args]
+        return _builtin_call(run, path.removeprefix("math."), node, arguments)
+    if root in ("numpy", "math"):
+        for argument in node.args:
+            run.evaluate(argument.value, state)
+        return Value(kind=OTHER if root == "numpy" else NUMBER, has_gradient=False)
+    return None
+
+
+def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State) -> Value:
+    if operation.name == "where" and {"condition", "input", "other"} <= operation.operands.keys():
+        return _where_call(run, node, operation, state)
+    values: dict[str, Value] = {}
+    for name, argument in operation.operands.items():
+        values[name] = run.evaluate(argument, state)
+    rest = tuple(run.evaluate(argument, state) for argument in operation.rest)
+    name = operation.name
+    if name == "masked_select" and "mask" in values:
+        known = effects(values["mask"], is_met=True)
+        run.recorder.mask(values["input"], Mask(node, "index", known.bounds))
+        inner = state.copy()
+        inner.learn(known)
+        values["input"] = inner.refined(values["input"])
+    elif name == "masked_fill" and "mask" in values:
+        known = effects(values["mask"], is_met=False)
+        run.recorder.mask(values["input"], Mask(node, "masked_fill", known.bounds))
+        inner = state.copy()
+        inner.learn(known)
+        values["input"] = inner.refined(values["input"])
+    elif name == "nan_to_num":
+        run.recorder.mask(values.get("input", UNKNOWN), Mask(node, "nan_to_num", {}))
+    result = run.applier.apply(Use(name, node, operation.operands, values, rest), state)
+    if result.kind == UNKNOWN_KIND:
+        result.kind = TENSOR
+    if operation.is_inplace and isinstance(node.func, cst.Attribute):
+        bind(run, node.func.value, dataclasses.replace(result, number=run.numbers.fresh(), root=0), state)
+    return result
+
+
+def _where_call(run: Run, node: cst.Call, operation: Operation, state: State) -> Value:
+    """`torch.where`: each branch is evaluated with what the condition says there."""
+    operands = operation.operands
+    condition = run.evaluate(operands["condition"], state)
+    values = {"condition": condition}
+    for name, is_met in (("input", True), ("other", False)):
+        known = effects(condition, is_met=is_met)
+        branch = state.copy()
+        branch.learn(known)
+        if known.bounds and not isinstance(operands[name], cst.Name | cst.BaseNumber):
+            with run.recorder.unguarded():
+                run.evaluate(operands[name], state)
+            values[name] = run.evaluate(operands[name], branch)
+        else:
+            values[name] = run.evaluate(operands[name], branch)
+            run.recorder.mask(values[name], Mask(node, "where", known.bounds))
+    return run.applier.apply(Use("where", node, operands, values), state)

@@ -1,0 +1,112 @@
+"""The values of subscripts: items, slices and masks."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.containers import element_of
+from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.site import Mask
+from pipeline_lint.facts.ranges.state import State
+from pipeline_lint.facts.ranges.value import (
+    INFINITY,
+    NUMBER,
+    OTHER,
+    SEQUENCE,
+    TENSOR,
+    UNKNOWN_KIND,
+    Evidence,
+    Made,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from pipeline_lint.facts.ranges.run import Run
+
+
+def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
+    """An item, a slice, or what a mask selects."""
+    owner = run.evaluate(node.value, state)
+    parts = [element.slice for element in node.slice]
+    key: list[object] = []
+    mask: Value | None = None
+    index: Value | None = None
+    for part in parts:
+        if isinstance(part, cst.Index):
+            value = run.evaluate(part.value, state)
+            key.append(value.number)
+            if _is_mask(value):
+                mask = value
+            index = value
+        elif isinstance(part, cst.Slice):
+            bounds = (part.lower, part.upper, part.step)
+            key += [run.evaluate(bound, state).number if bound is not None else None for bound in bounds]
+            key.append(":")
+    number = run.numbers.of(("item", owner.number, *key))
+    if (
+        owner.items is not None
+        and len(parts) == 1
+        and index is not None
+        and index.is_constant
+        and index.low == int(index.low)
+    ):
+        position = int(index.low)
+        if -len(owner.items) <= position < len(owner.items):
+            return owner.items[position]
+    if owner.kind == SEQUENCE and owner.is_count:
+        return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False, number=number, made=owner.made)
+    if owner.made is not None and owner.made.operation in ("max", "min") and index is not None and index.is_constant:
+        # `x.max(dim)[0]`
+        return owner if index.low == 0 else Value(dtype="int64", kind=TENSOR, has_gradient=False)
+    if owner.kind in (OTHER, SEQUENCE):
+        return _keyed_item(run, node, owner, number)
+    if owner.kind == UNKNOWN_KIND and owner.is_unknown and len(parts) == 1 and mask is None:
+        keyed = _keyed_item(run, node, owner, number)
+        if not keyed.is_unknown:
+            return keyed
+    result = dataclasses.replace(owner, number=number, root=number, is_count=owner.is_count and owner.kind == TENSOR)
+    if mask is not None:
+        return _selected(run, node, owner, mask, result, state)
+    if owner.kind == NUMBER:
+        result.kind = UNKNOWN_KIND
+    return result
+
+
+def _keyed_item(run: Run, node: cst.Subscript, owner: Value, number: int) -> Value:
+    """`batch["mask"]`: what the key says."""
+    element = element_of(run, owner) if owner.kind == SEQUENCE else Value()
+    if not element.is_unknown:
+        return dataclasses.replace(element, number=number, root=number)
+    match node.slice:
+        case [cst.SubscriptElement(slice=cst.Index(value=cst.SimpleString() as text))]:
+            key = text.evaluated_value
+            found = value_named(key) if isinstance(key, str) else None
+            if found is not None:
+                found.number = found.root = number
+                return found
+    return Value(number=number)
+
+
+def _selected(run: Run, node: cst.Subscript, owner: Value, mask: Value, result: Value, state: State) -> Value:
+    """`x[mask]`: fewer elements, perhaps none."""
+    known = effects(mask, is_met=True)
+    run.recorder.mask(owner, Mask(node, "index", known.bounds))
+    inner = state.copy()
+    inner.learn(known)
+    if owner.number in known.bounds:
+        refined = inner.refined(owner)
+        result = dataclasses.replace(refined, number=result.number, root=result.number)
+    if mask.root not in state.nonempty:
+        result.empty = Evidence(Confidence.LIKELY, "a mask that selects nothing")
+        result.made = Made("masked_select", node, (owner, mask))
+    return result
+
+
+def _is_mask(value: Value) -> bool:
+    """Whether an index selects by a condition."""
+    return value.kind != NUMBER and value.dtype == "bool" and not value.is_constant
