@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import libcst as cst
 
 from pipeline_lint.facts.operations import MODULES, OPERATIONS
@@ -76,7 +74,7 @@ class Applier:
             changes["root"] = source.root
         elif name not in _RANDOM:
             changes["number"] = changes["root"] = self.numbers.of(key)
-        result = dataclasses.replace(result, **changes)
+        result = result.but(**changes)
         if name == "mul":
             self._mask_product(use)
         self.recorder.note(use, result, row, state, self.function)
@@ -102,7 +100,7 @@ class Applier:
             changes["dtype"] = state.autocast
         if not state.has_gradient:
             changes["has_gradient"] = False
-        result = dataclasses.replace(result, **changes)
+        result = result.but(**changes)
         if row.operation in OPERATIONS and values and node.args:
             use = Use(row.operation, node, {"input": node.args[0].value}, values)
             self.recorder.note(use, result, row.row, state, self.function)
@@ -117,4 +115,4 @@ class Applier:
 
 
 def _in_float32(value: Value) -> Value:
-    return dataclasses.replace(value, dtype="float32") if value.dtype in ("float16", "bfloat16") else value
+    return value.but(dtype="float32") if value.dtype in ("float16", "bfloat16") else value

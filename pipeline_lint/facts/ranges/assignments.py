@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from pipeline_lint.facts.ranges.value import (
     TENSOR,
     Made,
     Value,
+    fresh_number,
     join,
     narrowed,
 )
@@ -74,7 +74,7 @@ def _unpack(run: Run, elements: Sequence[cst.BaseElement], value: Value, state: 
         elif value.kind == SEQUENCE and value.is_count:
             part = Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False)
         elif made is not None and made.operation in ("split", "chunk", "unbind", "tensor_split"):
-            part = dataclasses.replace(value, number=run.numbers.fresh(), root=0)
+            part = value.but(number=fresh_number(), root=0)
         else:
             part = Value(has_gradient=value.has_gradient, made=Made("call", made.node, made.inputs) if made else None)
         bind(run, element.value, part, state)
@@ -98,7 +98,7 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
                 if bounds is not None:
                     kept = narrowed(old, bounds[0], bounds[1], is_nonzero=bounds[2])
                 run.recorder.mask(old, Mask(target, "masked_fill", known.bounds))
-    changed = dataclasses.replace(join(kept, value), number=run.numbers.fresh(), root=0, kind=old.kind, dtype=old.dtype)
+    changed = join(kept, value).but(number=fresh_number(), root=0, kind=old.kind, dtype=old.dtype)
     changed.made = old.made if kept is old else None
     if kept is old:
         # A few elements were changed; what was reached before still is.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -40,7 +39,7 @@ def _as_number(name: str) -> Builtin:
                 return Value(kind=NUMBER)
             return constant(number) if not math.isnan(number) else Value(kind=NUMBER, nan=_IS_NAN)
         value = _first(arguments)
-        return dataclasses.replace(value, kind=NUMBER, has_gradient=False, made=Made(name, node, (value,)))
+        return value.but(kind=NUMBER, has_gradient=False, made=Made(name, node, (value,)))
 
     return convert
 
@@ -86,9 +85,7 @@ def _extreme(name: str) -> Builtin:
                 values = list(value.items)
             else:
                 # Python's `max` of a tensor goes through its elements.
-                return dataclasses.replace(
-                    value, kind=NUMBER if value.kind != TENSOR else TENSOR, made=Made(name, node, (value,))
-                )
+                return value.but(kind=NUMBER if value.kind != TENSOR else TENSOR, made=Made(name, node, (value,)))
         if len(node.args) != len(arguments) or any(argument.keyword is not None for argument in node.args):
             return Value()
         pick = max if is_max else min
@@ -195,7 +192,7 @@ def _boolean(_: cst.Call, arguments: list[Value]) -> Value:
 
 def _list(_: cst.Call, arguments: list[Value]) -> Value:
     value = _first(arguments)
-    return dataclasses.replace(value, kind=SEQUENCE) if arguments else Value(kind=SEQUENCE, items=())
+    return value.but(kind=SEQUENCE) if arguments else Value(kind=SEQUENCE, items=())
 
 
 BUILTINS: dict[str, Builtin] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -27,6 +26,7 @@ from pipeline_lint.facts.ranges.value import (
     UNKNOWN_KIND,
     Made,
     Value,
+    fresh_number,
 )
 from pipeline_lint.facts.ranges.variables import attribute, global_value
 
@@ -131,7 +131,7 @@ def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State
     if result.kind == UNKNOWN_KIND:
         result.kind = TENSOR
     if operation.is_inplace and isinstance(node.func, cst.Attribute):
-        bind(run, node.func.value, dataclasses.replace(result, number=run.numbers.fresh(), root=0), state)
+        bind(run, node.func.value, result.but(number=fresh_number(), root=0), state)
     return result
 
 

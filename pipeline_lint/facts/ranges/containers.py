@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -21,6 +20,7 @@ from pipeline_lint.facts.ranges.value import (
     Evidence,
     Made,
     Value,
+    fresh_number,
     join,
 )
 
@@ -80,25 +80,25 @@ def dict_comprehension(run: Run, node: cst.DictComp, state: State) -> Value:
 
 def _bind_clause(run: Run, clause: cst.CompFor, state: State) -> bool:
     """Binds the variables of a comprehension; whether an `if` filters."""
-    bind(run, clause.target, element_of(run, run.evaluate(clause.iter, state)), state)
+    bind(run, clause.target, element_of(run.evaluate(clause.iter, state)), state)
     for condition in clause.ifs:
         state.learn(effects(run.evaluate(condition.test, state), is_met=True))
     inner = clause.inner_for_in
     return bool(clause.ifs) | (_bind_clause(run, inner, state) if inner is not None else False)
 
 
-def element_of(run: Run, iterated: Value) -> Value:
+def element_of(iterated: Value) -> Value:
     """What a loop over a value goes through."""
     if iterated.items:
         result = iterated.items[0]
         for item in iterated.items[1:]:
             result = join(result, item)
-        return dataclasses.replace(result, number=run.numbers.fresh()) if len(iterated.items) > 1 else result
+        return result.but(number=fresh_number()) if len(iterated.items) > 1 else result
     made = iterated.made
     if made is not None and made.operation == "list" and made.inputs:
-        return dataclasses.replace(made.inputs[0], number=run.numbers.fresh())
+        return made.inputs[0].but(number=fresh_number())
     if iterated.kind == SEQUENCE and iterated.is_count:
         return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False)
     if iterated.kind == TENSOR:
-        return dataclasses.replace(iterated, number=run.numbers.fresh(), root=0, made=None)
+        return iterated.but(number=fresh_number(), root=0, made=None)
     return Value()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -69,7 +68,7 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
         keyed = _keyed_item(run, node, owner, number)
         if not keyed.is_unknown:
             return keyed
-    result = dataclasses.replace(owner, number=number, root=number, is_count=owner.is_count and owner.kind == TENSOR)
+    result = owner.but(number=number, root=number, is_count=owner.is_count and owner.kind == TENSOR)
     if mask is not None:
         return _selected(run, node, owner, mask, result, state)
     if owner.kind == NUMBER:
@@ -79,9 +78,9 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
 
 def _keyed_item(run: Run, node: cst.Subscript, owner: Value, number: int) -> Value:
     """`batch["mask"]`: what the key says."""
-    element = element_of(run, owner) if owner.kind == SEQUENCE else Value()
+    element = element_of(owner) if owner.kind == SEQUENCE else Value()
     if not element.is_unknown:
-        return dataclasses.replace(element, number=number, root=number)
+        return element.but(number=number, root=number)
     match node.slice:
         case [cst.SubscriptElement(slice=cst.Index(value=cst.SimpleString() as text))]:
             key = text.evaluated_value
@@ -100,7 +99,7 @@ def _selected(run: Run, node: cst.Subscript, owner: Value, mask: Value, result: 
     inner.learn(known)
     if owner.number in known.bounds:
         refined = inner.refined(owner)
-        result = dataclasses.replace(refined, number=result.number, root=result.number)
+        result = refined.but(number=result.number, root=result.number)
     if mask.root not in state.nonempty:
         result.empty = Evidence(Confidence.LIKELY, "a mask that selects nothing")
         result.made = Made("masked_select", node, (owner, mask))

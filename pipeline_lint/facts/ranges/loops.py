@@ -27,7 +27,7 @@ Enter = Callable[[State], None]
 
 def for_loop(run: Run, node: cst.For, state: State) -> None:
     """`for target in iterated:`"""
-    element = element_of(run, run.evaluate(node.iter, state))
+    element = element_of(run.evaluate(node.iter, state))
 
     def enter(inside: State) -> None:
         bind(run, node.target, element, inside)

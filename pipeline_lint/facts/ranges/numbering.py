@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-from pipeline_lint.facts.ranges.value import Value
+from pipeline_lint.facts.ranges.value import Value, fresh_number
 
 Key = tuple[object, ...]
 
@@ -15,20 +13,15 @@ class Numbers:
     def __init__(self) -> None:
         self._known: dict[Key, int] = {}
 
-    @staticmethod
-    def fresh() -> int:
-        """A number that no other value has."""
-        return Value().number
-
     def of(self, key: Key) -> int:
         """The number of what is computed as the key says."""
         number = self._known.get(key)
         if number is None:
-            number = self._known[key] = self.fresh()
+            number = self._known[key] = fresh_number()
         return number
 
     def numbered(self, value: Value, key: Key) -> Value:
         """The value with the number of its key."""
         number = self.of(key)
         root = number if value.root == value.number else value.root
-        return dataclasses.replace(value, number=number, root=root)
+        return value.but(number=number, root=root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -74,14 +73,15 @@ _FOLDED: dict[str, Callable[[float, float], float]] = {
 
 def literal(run: Run, node: cst.Integer | cst.Float, _: State) -> Value:
     """A number."""
-    try:
-        number = float(node.evaluated_value)
-    except (OverflowError, ValueError):
-        return Value(kind=NUMBER)
-    value = constant(number)
-    if isinstance(node, cst.Integer):
-        value.dtype = "int64"
-    return run.numbers.numbered(value, ("constant", number))
+    value = run.literals.get(node.value)
+    if value is None:
+        try:
+            number = float(node.evaluated_value)
+        except (OverflowError, ValueError):
+            return Value(kind=NUMBER)
+        value = constant(number, dtype="int64" if isinstance(node, cst.Integer) else None)
+        value = run.literals[node.value] = run.numbers.numbered(value, ("constant", number))
+    return value
 
 
 def binary(run: Run, node: cst.BinaryOperation, state: State) -> Value:
@@ -139,9 +139,7 @@ def unary(run: Run, node: cst.UnaryOperation, state: State) -> Value:
     operator = node.operator
     if isinstance(operator, cst.Minus):
         if value.kind == NUMBER and value.is_constant:
-            return run.numbers.numbered(
-                dataclasses.replace(constant(-value.low), dtype=value.dtype), ("constant", -value.low)
-            )
+            return run.numbers.numbered(constant(-value.low).but(dtype=value.dtype), ("constant", -value.low))
         return run.applier.apply(Use("neg", node, {"input": node.expression}, {"input": value}), state)
     if isinstance(operator, cst.Plus):
         return value
@@ -197,7 +195,7 @@ def boolean(run: Run, node: cst.BooleanOperation, state: State) -> Value:
         return _truth(run, "logical_and" if is_and else "logical_or", node, (left, right))
     if not is_and:
         # `x or default` is `x` only where that is not 0.
-        left = dataclasses.replace(left, zero=None, is_nonzero=True)
+        left = left.but(zero=None, is_nonzero=True)
     return join(left, right)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from pipeline_lint.diagnostic import Confidence
-from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evidence, Value
+from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evidence, Value, fresh_number
 
 _LOGARITHM = re.compile(r"log|logit|energy|ll$|nll", re.IGNORECASE)
 _MASK = re.compile(r"(^|_)(mask|masks|is_[a-z]+|valid|padding_mask|attention_mask)$", re.IGNORECASE)
@@ -25,6 +26,13 @@ _COSINE = re.compile(r"(^|_)(cos(ine)?(_?(sim|similarity|theta|angle|dist))?s?)(
 
 def value_named(name: str) -> Value | None:
     """What a value of this name usually is; None where the name says nothing."""
+    usual = _usual(name)
+    # A value of its own: two values of one name are not the same.
+    return usual.but(number=fresh_number(), root=0) if usual is not None else None
+
+
+@functools.lru_cache(maxsize=8192)
+def _usual(name: str) -> Value | None:
     if _VARIANCE_LOGARITHM.search(name):
         free = Evidence(Confidence.LIKELY, f"nothing bounds `{name}`")
         return Value(at_low=free, at_high=free, kind=UNKNOWN_KIND)

@@ -42,6 +42,8 @@ class Run:
         self.owner: cst.ClassDef | None = None
         """The class whose method is being read."""
         self.attribute_values: dict[tuple[int, str], Value | None] = {}
+        self.literals: dict[str, Value] = {}
+        """Numbers by their code."""
         self.returned: list[Value] = []
         """What the function that is being read gives back, on each of its ways out."""
         self.leaving: list[list[State]] = []

@@ -4,7 +4,7 @@ The interval always holds; whether an end of it, or 0 inside it, is really reach
 of any `x` reaches 0 and 1 for certain, a norm is 0 for likely, and an argument of which nothing is known may be
 anything: its interval is everything, with no evidence at all.
 
-Values are never changed once made; `dataclasses.replace` and the functions below make new ones.
+Values are never changed once made; `but` and the functions below make new ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import libcst as cst
 
@@ -27,6 +27,11 @@ UNKNOWN_KIND, TENSOR, NUMBER, SEQUENCE, OTHER = "unknown", "tensor", "number", "
 _FLOATS = {"float64": 3, "float32": 2, "bfloat16": 1, "float16": 1}
 
 _numbers = itertools.count(1)
+
+
+def fresh_number() -> int:
+    """A number that no other value has."""
+    return next(_numbers)
 
 
 class Evidence(NamedTuple):
@@ -71,7 +76,7 @@ class Value:
     made: Made | None = None
     items: tuple[Value, ...] | None = None
     """Of a tuple or list that is written out."""
-    number: int = dataclasses.field(default_factory=lambda: next(_numbers))
+    number: int = dataclasses.field(default_factory=_numbers.__next__)
     """Equal for values that are equal element by element, in the same shape: `x * x` is a square, and so is
     `x * x.detach()`; `x[:, None] * x[None]` is none."""
     root: int = 0
@@ -82,6 +87,16 @@ class Value:
 
     def __post_init__(self) -> None:
         self.root = self.root or self.number
+
+    def but(self, **changes: Any) -> Value:
+        """A copy with these changes: what `dataclasses.replace` does, several times faster."""
+        new = Value.__new__(Value)
+        for name in _FIELDS:
+            setattr(new, name, getattr(self, name))
+        for name, value in changes.items():
+            setattr(new, name, value)
+        new.root = new.root or new.number
+        return new
 
     @property
     def is_constant(self) -> bool:
@@ -114,6 +129,9 @@ class Value:
         if self.is_constant:
             return Evidence(Confidence.CERTAIN, f"it is {_plain(self.low)}")
         return Evidence(Confidence.POSSIBLE, "nothing in the code rules it out")
+
+
+_FIELDS = Value.__slots__
 
 
 class Operands:
@@ -272,8 +290,7 @@ def narrowed(value: Value, low: float, high: float, *, is_nonzero: bool = False)
     new_low, new_high = max(value.low, low), min(value.high, high)
     if new_low > new_high:
         new_low, new_high = low, high
-    return dataclasses.replace(
-        value,
+    return value.but(
         low=new_low,
         high=new_high,
         at_low=value.at_low if new_low == value.low else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -93,9 +92,9 @@ def _attribute_of(run: Run, owner: Value, name: str, node: cst.Attribute) -> Val
     if owner.items and name in ("values", "indices"):
         return owner.items[0 if name == "values" else min(1, len(owner.items) - 1)]
     if name in _VIEW_ATTRIBUTES:
-        return dataclasses.replace(owner, number=run.numbers.of((name, owner.number)), root=owner.root)
+        return owner.but(number=run.numbers.of((name, owner.number)), root=owner.root)
     if name == "data":
-        return dataclasses.replace(owner, has_gradient=False)
+        return owner.but(has_gradient=False)
     if name == "grad":
         return Value(kind=TENSOR, has_gradient=False, made=Made("grad", node, (owner,)))
     if name == "values" and made is not None and made.operation in ("max", "min", "amax", "amin"):
@@ -122,7 +121,7 @@ def _self_attribute(run: Run, name: str) -> Value | None:
         run.attribute_values[key] = None
         run.attribute_values[key] = _assigned_value(run, owner, name)
     value = run.attribute_values[key]
-    return dataclasses.replace(value) if value is not None else None
+    return value.but() if value is not None else None
 
 
 def _assigned_value(run: Run, owner: cst.ClassDef, name: str) -> Value | None:
