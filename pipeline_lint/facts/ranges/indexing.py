@@ -63,9 +63,9 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
         # `x.max(dim)[0]`
         return owner if index.low == 0 else Value(dtype="int64", kind=TENSOR, has_gradient=False)
     if owner.kind in (OTHER, SEQUENCE):
-        return _keyed_item(run, node, owner, number)
+        return _keyed_item(node, owner, number)
     if owner.kind == UNKNOWN_KIND and owner.is_unknown and len(parts) == 1 and mask is None:
-        keyed = _keyed_item(run, node, owner, number)
+        keyed = _keyed_item(node, owner, number)
         if not keyed.is_unknown:
             return keyed
     result = owner.but(number=number, root=number, is_count=owner.is_count and owner.kind == TENSOR)
@@ -76,7 +76,7 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
     return result
 
 
-def _keyed_item(run: Run, node: cst.Subscript, owner: Value, number: int) -> Value:
+def _keyed_item(node: cst.Subscript, owner: Value, number: int) -> Value:
     """`batch["mask"]`: what the key says."""
     element = element_of(owner) if owner.kind == SEQUENCE else Value()
     if not element.is_unknown:
