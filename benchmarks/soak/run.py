@@ -47,6 +47,9 @@ def soak(folder: Path, *, jobs: int = 0) -> Soak:
         result.problems.append("check with a filled cache reports other findings than without a cache")
     for kind, options in (("safe", ()), ("unsafe", ("--unsafe-fixes",))):
         contents = _fix(runner, contents, kind, options)
+        fixed = runner.check()
+        result.problems += _multiplied(findings, fixed, kind)
+        findings = fixed
     return result
 
 
@@ -128,6 +131,19 @@ def _wrongly_unparsable(findings: list[dict[str, Any]]) -> list[str]:
         f"{path}: {_UNPARSABLE}, but Python compiles it"
         for path in paths
         if path.suffix != ".ipynb" and syntax_error(path.read_bytes(), path) is None
+    ]
+
+
+def _multiplied(before: list[dict[str, Any]], after: list[dict[str, Any]], kind: str) -> list[str]:
+    """Files that have more findings of a rule after fixes than before, where no other rule has fewer for it."""
+    counts, fixed_counts = (
+        Counter((finding["filename"], finding["code"]) for finding in findings) for findings in (before, after)
+    )
+    totals, fixed_totals = (Counter(finding["filename"] for finding in findings) for findings in (before, after))
+    return [
+        f"{path}: {code} {counts[path, code]} times before {kind} fixes, {number} times after them"
+        for (path, code), number in sorted(fixed_counts.items())
+        if number > counts[path, code] and fixed_totals[path] >= totals[path]
     ]
 
 
