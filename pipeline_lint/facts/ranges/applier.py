@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import libcst as cst
 
+from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS
 from pipeline_lint.facts.operations import MODULES, OPERATIONS
 from pipeline_lint.facts.ranges.conditions import effects
 from pipeline_lint.facts.ranges.numbering import Numbers
 from pipeline_lint.facts.ranges.recorder import Recorder, Use
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
-from pipeline_lint.facts.ranges.value import NUMBER, OTHER, TENSOR, UNKNOWN, UNKNOWN_KIND, Made, Operands, Value
+from pipeline_lint.facts.ranges.value import (
+    NUMBER,
+    OTHER,
+    TENSOR,
+    UNKNOWN,
+    UNKNOWN_KIND,
+    Evidence,
+    Made,
+    Operands,
+    Value,
+    rounded_ends,
+)
 
 _RANDOM = frozenset(
     """bernoulli dropout multinomial normal normal_ rand rand_like randint randn randn_like randperm uniform_
@@ -33,6 +46,7 @@ _CONDITIONS = frozenset(
     """eq ne lt le gt ge logical_and logical_or logical_not bitwise_and bitwise_or bitwise_not isfinite isnan
     isinf""".split()
 )
+_ROUNDS_NUMBERS = frozenset("add sub mul div pow maximum minimum clamp clamp_min clamp_max".split())
 SEQUENTIAL = "torch.nn.Sequential"
 
 
@@ -56,6 +70,9 @@ class Applier:
             return self.numbers.numbered(result, key)
         if state.autocast is not None and name in _AUTOCAST_TO_FLOAT32:
             use = use._replace(values={key: _in_float32(value) for key, value in values.items()})
+            values = use.values
+        if name in _ROUNDS_NUMBERS:
+            use = use._replace(values=_with_rounded_numbers(values))
             values = use.values
         result = row.transfer(Operands(use.node, values, use.rest))
         changes: dict[str, object] = {}
@@ -112,6 +129,28 @@ class Applier:
         for result, mask in ((one, other), (other, one)):
             if mask.made is not None and mask.made.operation in _CONDITIONS:
                 self.recorder.mask(result, Mask(use.node, "multiply", effects(mask, is_met=True).bounds))
+
+
+def _with_rounded_numbers(values: dict[str, Value]) -> dict[str, Value]:
+    """Python's numbers as torch takes them to a tensor's dtype: `1 + 1e-8` is 1 beside a float32 tensor."""
+    kinds = {value.kind for value in values.values()}
+    if NUMBER not in kinds or len(kinds) == 1:
+        return values
+    dtypes = {value.dtype for value in values.values() if value.kind != NUMBER}
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    if dtype is not None and dtype not in LIMITS:
+        return values
+    return {key: _rounded(value, dtype) if value.kind == NUMBER else value for key, value in values.items()}
+
+
+def _rounded(value: Value, dtype: str | None) -> Value:
+    low, high = rounded_ends(value.low, value.high, dtype)
+    if (low, high) == (value.low, value.high):
+        return value
+    if low == high == 0:
+        gone = Evidence(Confidence.CERTAIN, f"{value.low} is 0 in {dtype or DEFAULT_DTYPE}")
+        return value.but(low=low, high=high, at_low=gone, at_high=gone, zero=gone)
+    return value.but(low=low, high=high)
 
 
 def _in_float32(value: Value) -> Value:
