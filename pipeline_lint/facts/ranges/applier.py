@@ -6,7 +6,8 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS
-from pipeline_lint.facts.operations import MODULES, OPERATIONS
+from pipeline_lint.facts.operations import OPERATIONS
+from pipeline_lint.facts.operations.modules import MODULES
 from pipeline_lint.facts.ranges.conditions import effects
 from pipeline_lint.facts.ranges.numbering import Numbers
 from pipeline_lint.facts.ranges.recorder import Recorder, Use
@@ -107,21 +108,16 @@ class Applier:
             for item in made.inputs:
                 value = self.apply_module(item, node, [value], state) or Value(kind=TENSOR)
             return value
-        row = MODULES.get(made.operation)
-        if row is None:
+        call = MODULES.get(made.operation)
+        if call is None:
             return None
-        values = dict(zip(row.parameters, arguments, strict=False))
-        result = row.row.transfer(Operands(node, values))
-        changes: dict[str, object] = {}
-        if state.autocast is not None and row.runs_in_half:
-            changes["dtype"] = state.autocast
-        if not state.has_gradient:
-            changes["has_gradient"] = False
-        result = result.but(**changes)
-        if row.operation in OPERATIONS and values and node.args:
-            use = Use(row.operation, node, {"input": node.args[0].value}, values)
-            self.recorder.note(use, result, row.row, state, self.function)
-        return result
+        given = [argument for argument in node.args if not argument.star]
+        operands = {name: argument.value for name, argument in zip(call.arguments, given, strict=False)}
+        values = dict(zip(call.arguments, arguments, strict=False))
+        values.update(
+            (name, value) for name, value in zip(call.settings, made.inputs, strict=False) if value is not UNKNOWN
+        )
+        return self.apply(Use(call.operation, node, operands, values), state)
 
     def _mask_product(self, use: Use) -> None:
         """`f(x) * (x > 0)` throws away what a mask says, as `where` does."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from pipeline_lint.facts.calls import Operation
-from pipeline_lint.facts.operations import MODULES
+from pipeline_lint.facts.operations.modules import MODULES, ModuleCall
 from pipeline_lint.facts.ranges.applier import SEQUENTIAL
 from pipeline_lint.facts.ranges.assignments import bind
 from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS
@@ -86,8 +86,7 @@ def _known_function(run: Run, node: cst.Call, path: str, state: State) -> Value 
         dtype = run.evaluate(node.args[0].value, state) if node.args else UNKNOWN
         return Value(kind=OTHER, dtype=dtype.dtype, made=Made("finfo", node, (dtype,)))
     if path in MODULES:
-        inputs = tuple(run.evaluate(argument.value, state) for argument in node.args)
-        return Value(kind=OTHER, made=Made(path, node, inputs))
+        return Value(kind=OTHER, made=Made(path, node, _settings(run, node, MODULES[path], state)))
     if path == "torch.nn.Parameter":
         for argument in node.args:
             run.evaluate(argument.value, state)
@@ -103,6 +102,18 @@ def _known_function(run: Run, node: cst.Call, path: str, state: State) -> Value 
             run.evaluate(argument.value, state)
         return Value(kind=OTHER if root == "numpy" else NUMBER, has_gradient=False)
     return None
+
+
+def _settings(run: Run, node: cst.Call, module: ModuleCall, state: State) -> tuple[Value, ...]:
+    """What the constructor of a module is given, in the order of its settings; `UNKNOWN` for what it is not."""
+    found = {}
+    for name, argument in zip(module.settings, node.args, strict=False):
+        if argument.keyword is None and not argument.star:
+            found[name] = run.evaluate(argument.value, state)
+    for argument in node.args:
+        if argument.keyword is not None:
+            found[argument.keyword.value] = run.evaluate(argument.value, state)
+    return tuple(found.get(name, UNKNOWN) for name in module.settings)
 
 
 def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State) -> Value:
