@@ -49,6 +49,8 @@ _CONDITIONS = frozenset(
 )
 _ROUNDS_NUMBERS = frozenset("add sub mul div pow maximum minimum clamp clamp_min clamp_max".split())
 SEQUENTIAL = "torch.nn.Sequential"
+SUBMODULE = "submodule"
+"""What made an attribute that holds an instance of a class of which nothing is known."""
 
 
 class Applier:

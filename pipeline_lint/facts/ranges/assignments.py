@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from pipeline_lint.facts.ranges.conditions import effects
-from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.priors import is_telling, value_named
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
 from pipeline_lint.facts.ranges.syntax import path_of
@@ -48,15 +48,16 @@ def bind(run: Run, target: cst.BaseExpression, value: Value, state: State) -> No
 
 def _named(value: Value, name: str) -> Value:
     """The value, or what its new name says of one of which nothing is known."""
-    if value.kind in (OTHER, SEQUENCE) or not value.is_unknown or value.at_low or value.at_high or value.zero:
+    if value.kind in (OTHER, SEQUENCE) or not value.is_unknown or value.at_low or value.at_high:
         return value
     made = value.made
-    if made is not None and made.operation not in ("call", "attribute"):
+    if (value.zero or (made is not None and made.operation not in ("call", "attribute"))) and not is_telling(name):
         return value
     prior = value_named(name)
     if prior is None:
         return value
-    prior.number, prior.root, prior.made = value.number, value.root, value.made
+    # What a name tells against the arithmetic behind it stands for itself.
+    prior.number, prior.root, prior.made = value.number, value.root, None if is_telling(name) else value.made
     return prior
 
 

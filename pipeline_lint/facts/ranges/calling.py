@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.calls import Operation
 from pipeline_lint.facts.operations.modules import MODULES, ModuleCall
-from pipeline_lint.facts.ranges.applier import SEQUENTIAL
+from pipeline_lint.facts.ranges.applier import SEQUENTIAL, SUBMODULE
 from pipeline_lint.facts.ranges.assignments import bind
 from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS
 from pipeline_lint.facts.ranges.conditions import effects
 from pipeline_lint.facts.ranges.functions import call_local
-from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.priors import value_of_call
 from pipeline_lint.facts.ranges.recorder import Use
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
@@ -24,6 +25,7 @@ from pipeline_lint.facts.ranges.value import (
     TENSOR,
     UNKNOWN,
     UNKNOWN_KIND,
+    Evidence,
     Made,
     Value,
     fresh_number,
@@ -32,6 +34,9 @@ from pipeline_lint.facts.ranges.variables import attribute, global_value
 
 if TYPE_CHECKING:
     from pipeline_lint.facts.ranges.run import Run
+
+
+_UNBOUNDED = Evidence(Confidence.LIKELY, "a network output has no bounds")
 
 
 def call(run: Run, node: cst.Call, state: State) -> Value:
@@ -58,7 +63,13 @@ def call(run: Run, node: cst.Call, state: State) -> Value:
     if result is not None:
         return result
     name = last_name(function)
-    return value_named(name) or Value(made=Made("call", node, tuple(arguments)))
+    usual = value_of_call(name, arguments)
+    if usual is not None:
+        return usual
+    result = Value(made=Made("call", node, tuple(arguments)))
+    if callee is not None and callee.made is not None and callee.made.operation == SUBMODULE:
+        result.at_high = _UNBOUNDED
+    return result
 
 
 def _callee_of(run: Run, function: cst.BaseExpression, state: State) -> Value | None:

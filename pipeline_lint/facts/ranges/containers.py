@@ -98,7 +98,7 @@ def element_of(iterated: Value) -> Value:
     if made is not None and made.operation == "list" and made.inputs:
         return made.inputs[0].but(number=fresh_number())
     if iterated.kind == SEQUENCE and iterated.is_count:
-        return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False)
+        return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False, made=iterated.made)
     if iterated.kind == TENSOR:
         return iterated.but(number=fresh_number(), root=0, made=None)
     return Value()

@@ -98,7 +98,11 @@ def _parameter_value(run: Run, name: str, parameter: cst.Param) -> Value:
             return Value(kind=OTHER, dtype=value.dtype)
     prior = value_named(name)
     if prior is not None and kind not in (OTHER, SEQUENCE, NUMBER):
-        prior.kind = kind if kind == TENSOR else prior.kind
+        if kind == TENSOR:
+            prior.kind = kind
+            if prior.is_count and prior.zero is None:
+                # A number that Python counted is rarely 0 where it is used; one that a tensor holds is summed up.
+                prior.zero = prior.at_low = Evidence(Confidence.LIKELY, f"`{name}` is 0 where nothing was counted")
         return prior
     if kind == NUMBER:
         return Value(kind=NUMBER, has_gradient=False)

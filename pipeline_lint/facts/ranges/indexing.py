@@ -57,6 +57,8 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
         position = int(index.low)
         if -len(owner.items) <= position < len(owner.items):
             return owner.items[position]
+    if owner.kind == SEQUENCE and owner.is_count and index is None:
+        return owner.but(items=None, number=number, root=number)
     if owner.kind == SEQUENCE and owner.is_count:
         return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False, number=number, made=owner.made)
     if owner.made is not None and owner.made.operation in ("max", "min") and index is not None and index.is_constant:

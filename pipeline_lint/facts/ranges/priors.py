@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 
 from pipeline_lint.diagnostic import Confidence
-from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evidence, Value, fresh_number
+from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evidence, Value, fresh_number, same
 
 _LOGARITHM = re.compile(r"log|logit|energy|ll$|nll", re.IGNORECASE)
 _MASK = re.compile(r"(^|_)(mask|masks|is_[a-z]+|valid|padding_mask|attention_mask)$", re.IGNORECASE)
@@ -19,8 +20,17 @@ _VARIANCE_LOGARITHM = re.compile(
 _LOG_PROBABILITY = re.compile(
     r"(^|_)(log_?p(rob|robs|i|df)?|log_?probabilit(y|ies)|logp|lp)(_|s$|$|[a-z]?$)", re.IGNORECASE
 )
-_AREA = re.compile(r"(^|_)(areas?\d*|area_?\w?|unions?|intersections?|inter|volumes?)(_|$)", re.IGNORECASE)
-_COUNT = re.compile(r"^(n|num|count|cnt)_|_(count|cnt|num)s?$|^(count|cnt)s?$", re.IGNORECASE)
+_AREA = re.compile(
+    r"(^|_)(areas?\d*|unions?|volumes?)$|^area_?\w?$|^inter(section)?s?$|_intersections?$", re.IGNORECASE
+)
+_DEGREE = re.compile(r"(^|_)(in_|out_)?deg(ree)?s?$", re.IGNORECASE)
+_SCORE = re.compile(
+    r"(^|_)(dice|iou|giou|jaccard|tversky|f1|fbeta)(_(score|coeff?|coefficient|index))?$", re.IGNORECASE
+)
+_DISTANCE = re.compile(r"(^|_)(pairwise_)?dist(ance)?s?$", re.IGNORECASE)
+_DOT = re.compile(r"(^|_)(dot|inner)(_product)?$", re.IGNORECASE)
+_GROUPED = re.compile(r"^(scatter|segment|global|group)_(add|sum|add_pool|sum_pool)_?$|^index_add$", re.IGNORECASE)
+_COUNT = re.compile(r"(^|_)(n|num|counts?|cnts?|totals?)(_|s?$)", re.IGNORECASE)
 _COSINE = re.compile(r"(^|_)(cos(ine)?(_?(sim|similarity|theta|angle|dist))?s?)(_|$)", re.IGNORECASE)
 
 
@@ -29,6 +39,37 @@ def value_named(name: str) -> Value | None:
     usual = _usual(name)
     # A value of its own: two values of one name are not the same.
     return usual.but(number=fresh_number(), root=0) if usual is not None else None
+
+
+def is_telling(name: str) -> bool:
+    """Whether a name says more of a value than arithmetic on unknown values does."""
+    return _AREA.search(name) is not None
+
+
+def value_of_attribute(name: str) -> Value | None:
+    """What `object.name` usually is."""
+    if name == "variance":
+        constant = Evidence(Confidence.LIKELY, "a variance is 0 where nothing varies")
+        return Value(0.0, INFINITY, constant, None, constant, kind=TENSOR)
+    return value_named(name)
+
+
+def value_of_call(name: str, arguments: Sequence[Value]) -> Value | None:
+    """What a function of this name, of which nothing else is known, usually gives."""
+    if _SCORE.search(name):
+        apart = Evidence(Confidence.LIKELY, "a score is 0 where nothing overlaps")
+        equal = Evidence(Confidence.LIKELY, "a score is 1 where all is equal")
+        return Value(0.0, 1.0, apart, equal, apart, kind=UNKNOWN_KIND)
+    if _DOT.search(name) and len(arguments) >= 2 and same(arguments[0], arguments[1]):
+        zeros = Evidence(Confidence.LIKELY, "a vector of zeros")
+        return Value(0.0, INFINITY, zeros, None, zeros, kind=UNKNOWN_KIND)
+    if _DISTANCE.search(name):
+        equal = Evidence(Confidence.LIKELY, "equal points")
+        return Value(0.0, INFINITY, equal, None, equal, kind=UNKNOWN_KIND)
+    if _GROUPED.search(name) and arguments and arguments[0].low >= 0:
+        nothing = Evidence(Confidence.LIKELY, "a group without elements")
+        return Value(0.0, INFINITY, nothing, None, nothing, kind=TENSOR)
+    return value_named(name)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -56,6 +97,9 @@ def _usual(name: str) -> Value | None:
         low = Evidence(Confidence.LIKELY, "the cosine of opposite vectors is -1")
         high = Evidence(Confidence.LIKELY, "the cosine of parallel vectors is 1")
         return Value(-1.0, 1.0, low, high, kind=UNKNOWN_KIND)
+    if _DEGREE.search(name):
+        isolated = Evidence(Confidence.LIKELY, f"`{name}` of an isolated node is 0")
+        return Value(0.0, INFINITY, isolated, None, isolated, kind=UNKNOWN_KIND, has_gradient=False)
     if _COUNT.search(name):
         return Value(0.0, INFINITY, is_count=True, kind=UNKNOWN_KIND)
     return None

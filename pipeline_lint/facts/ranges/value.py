@@ -76,6 +76,8 @@ class Value:
     made: Made | None = None
     items: tuple[Value, ...] | None = None
     """Of a tuple or list that is written out."""
+    choices: tuple[Value, ...] = ()
+    """What it is one of after branches, and what its elements are of after some of them were assigned."""
     number: int = dataclasses.field(default_factory=_numbers.__next__)
     """Equal for values that are equal element by element, in the same shape: `x * x` is a square, and so is
     `x * x.detach()`; `x[:, None] * x[None]` is none."""
@@ -232,6 +234,7 @@ def join(one: Value, other: Value) -> Value:
     if one.items is not None and other.items is not None and len(one.items) == len(other.items):
         items = tuple(map(join, one.items, other.items))
     is_same = same(one, other)
+    is_same_made = one.made is not None and other.made is not None and one.made.node is other.made.node
     result = Value(
         min(one.low, other.low),
         max(one.high, other.high),
@@ -244,8 +247,9 @@ def join(one: Value, other: Value) -> Value:
         one.dtype if one.dtype == other.dtype else None,
         one.kind if one.kind == other.kind else UNKNOWN_KIND,
         one.has_gradient or other.has_gradient,
-        one.made if one.made is not None and other.made is not None and one.made.node is other.made.node else None,
+        one.made if is_same_made else None,
         items,
+        () if is_same_made else (one, other),
         is_count=one.is_count and other.is_count,
     )
     if is_same:

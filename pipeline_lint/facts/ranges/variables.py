@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from pipeline_lint.facts.ranges.applier import SUBMODULE
 from pipeline_lint.facts.ranges.functions import entry_state
 from pipeline_lint.facts.ranges.numeric_names import named_constant
-from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.priors import value_named, value_of_attribute
 from pipeline_lint.facts.ranges.state import State
-from pipeline_lint.facts.ranges.syntax import path_of
+from pipeline_lint.facts.ranges.syntax import last_name, path_of
 from pipeline_lint.facts.ranges.value import (
     INFINITY,
     NUMBER,
@@ -99,7 +100,7 @@ def _attribute_of(run: Run, owner: Value, name: str, node: cst.Attribute) -> Val
         return Value(kind=TENSOR, has_gradient=False, made=Made("grad", node, (owner,)))
     if name == "values" and made is not None and made.operation in ("max", "min", "amax", "amin"):
         return owner
-    return value_named(name) or Value()
+    return value_of_attribute(name) or Value()
 
 
 def _path_constant(run: Run, node: cst.Name | cst.Attribute) -> Value | None:
@@ -133,8 +134,9 @@ def _assigned_value(run: Run, owner: cst.ClassDef, name: str) -> Value | None:
         for expression in expressions:
             value = _initial_value(run, expression)
             result = value if result is None else join(result, value)
-    if result is not None and result.is_unknown and result.made is None:
-        result = value_named(name) or result
+    if result is not None and result.is_unknown and result.kind not in (OTHER, SEQUENCE):
+        usual = value_named(name)
+        result = usual.but(made=result.made) if usual is not None else result
     return result
 
 
@@ -148,7 +150,14 @@ def _initial_value(run: Run, expression: cst.BaseExpression | None) -> Value:
         return run.evaluate(expression, state)
     if isinstance(expression, cst.Call | cst.IfExp | cst.BooleanOperation | cst.Tuple):
         value = run.evaluate(expression, state)
+        if value.made is not None and value.made.operation == "call" and _is_class(expression):
+            return Value(kind=OTHER, made=Made(SUBMODULE, expression, ()))
         # A tensor may be trained, or changed in place: only what it is made by stays.
         is_parameter = value.made is not None and value.made.operation == "parameter"
         return Value(kind=TENSOR, made=value.made) if is_parameter else value
     return Value()
+
+
+def _is_class(call: cst.BaseExpression) -> bool:
+    """Whether what is called is named like a class."""
+    return isinstance(call, cst.Call) and last_name(call.func)[:1].isupper()
