@@ -221,6 +221,7 @@ _SYNONYMS: Mapping[str, str] = {
     "concatenate": "cat",
     "divide": "div",
     "expit": "sigmoid",
+    "gammaln": "lgamma",
     "greater": "gt",
     "greater_equal": "ge",
     "less": "lt",
