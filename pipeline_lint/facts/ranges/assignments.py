@@ -58,6 +58,7 @@ def _named(value: Value, name: str) -> Value:
         return value
     # What a name tells against the arithmetic behind it stands for itself.
     prior.number, prior.root, prior.made = value.number, value.root, None if is_telling(name) else value.made
+    prior.choices = (value,) if is_telling(name) else value.choices
     return prior
 
 
@@ -90,9 +91,12 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
     if old.kind in (OTHER, SEQUENCE):
         return
     kept = old
+    filled = value
     match target.slice:
         case [cst.SubscriptElement(slice=cst.Index(value=index))]:
             mask = run.silently(index, state)
+            if mask.kind != NUMBER and (mask.dtype == "bool" or (mask.low == 0 and mask.high == 1)):
+                filled = value.but(made=Made("masked_fill", target, (old, value, mask)))
             if mask.dtype == "bool" or mask.made is not None:
                 known = effects(mask, is_met=False)
                 bounds = known.bounds.get(old.number)
@@ -100,6 +104,7 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
                     kept = narrowed(old, bounds[0], bounds[1], is_nonzero=bounds[2])
                 run.recorder.mask(old, Mask(target, "masked_fill", known.bounds))
     changed = join(kept, value).but(number=fresh_number(), root=0, kind=old.kind, dtype=old.dtype)
+    changed.choices = (old, filled)
     changed.made = old.made if kept is old else None
     if kept is old:
         # A few elements were changed; what was reached before still is.

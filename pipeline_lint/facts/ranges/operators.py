@@ -118,6 +118,7 @@ def operate(
             number = _FOLDED[name](left.low, right.low)
             if isinstance(number, float):
                 result = constant(number)
+                result.made = _limit_of(left) or _limit_of(right)
                 if left.is_integer and right.is_integer and name != "div":
                     result.dtype = "int64"
                 return run.numbers.numbered(result, ("constant", number))
@@ -133,13 +134,19 @@ def operate(
     return run.applier.apply(Use(name, node, operands, {"input": left, second: right}), state)
 
 
+def _limit_of(value: Value) -> Made | None:
+    """How a number was made that is a dtype's limit, or was computed from one."""
+    return value.made if value.made is not None and value.made.operation == "finfo" else None
+
+
 def unary(run: Run, node: cst.UnaryOperation, state: State) -> Value:
     """`-x`, `+x`, `not x`, `~x`."""
     value = run.evaluate(node.expression, state)
     operator = node.operator
     if isinstance(operator, cst.Minus):
         if value.kind == NUMBER and value.is_constant:
-            return run.numbers.numbered(constant(-value.low).but(dtype=value.dtype), ("constant", -value.low))
+            negative = constant(-value.low).but(dtype=value.dtype, made=_limit_of(value))
+            return run.numbers.numbered(negative, ("constant", -value.low))
         return run.applier.apply(Use("neg", node, {"input": node.expression}, {"input": value}), state)
     if isinstance(operator, cst.Plus):
         return value

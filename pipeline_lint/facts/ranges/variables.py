@@ -79,7 +79,8 @@ def _attribute_of(run: Run, owner: Value, name: str, node: cst.Attribute) -> Val
     if made is not None and made.operation == "finfo":
         limit = named_constant(f"finfo.{name}", owner.dtype)
         if limit is not None:
-            return limit
+            # A limit of a dtype that the code does not say stands for that of any.
+            return limit.but(made=Made("finfo", node, (owner,))) if owner.dtype is None else limit
     if name == "shape":
         return Value(
             0.0, INFINITY, kind=SEQUENCE, is_count=True, has_gradient=False, made=Made("shape", node, (owner,))
