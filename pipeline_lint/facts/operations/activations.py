@@ -243,9 +243,9 @@ def _shrunk(name: str) -> Callable[[Operands], Value]:
 
     def transfer(operands: Operands) -> Value:
         value = operands.input
-        zero = (
-            either(value.zero, Evidence(results.CERTAIN, f"{name}(0.1) is exactly 0.0")) if _default(operands) else None
-        )
+        zero = value.zero
+        if "lambd" not in operands:
+            zero = either(zero, Evidence(results.CERTAIN, f"{name}(0.1) is exactly 0.0"))
         return results.computed(
             operands,
             name,

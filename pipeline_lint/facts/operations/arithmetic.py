@@ -112,7 +112,7 @@ def subtracted(operands: Operands, one: Value, other: Value) -> Value:
     """`one - other`, with what is known of differences of related values."""
     dtype = results.result_dtype(one, other)
     working = results.working_dtype(dtype, one, other)
-    if same(one, other) and not one.is_constant and one is not UNKNOWN:
+    if same(one, other) and one.dtype == other.dtype and not one.is_constant and one is not UNKNOWN:
         return results.exactly(operands, "sub", 0.0, "the difference of a value and itself", one, other, dtype=dtype)
     low, high = one.low - other.high, one.high - other.low
     low, high = (-INFINITY if math.isnan(low) else low), (INFINITY if math.isnan(high) else high)
@@ -386,10 +386,9 @@ def _share(
     whole = made.inputs[0]
     if same_elements(whole, one):
         if made.operation == "sum" and one.low >= 0:
-            # Never beyond 1 but for the rounding of the sum.
-            limit = 1.0 + 4 * eps
+            # A sum of positive numbers is never rounded to less than one of them.
             return results.computed(
-                operands, name, 0.0, limit, *inputs, at_low=weakened(one.zero), zero=one.zero, dtype=dtype
+                operands, name, 0.0, 1.0, *inputs, at_low=weakened(one.zero), zero=one.zero, dtype=dtype
             )
         if made.operation in results.NORMS:
             limit = 1.0 + 4 * eps
@@ -451,10 +450,9 @@ def _floored(operands: Operands, name: str) -> Value:
     exact = divided(operands, name, one, other)
     dtype = results.result_dtype(one, other)
     is_count = one.is_integer and other.is_integer and (one.is_count or other.is_count)
+    # The quotient may round up to the next whole number first.
     low = exact.low if math.isinf(exact.low) else math.floor(exact.low)
-    high = (
-        exact.high if math.isinf(exact.high) else math.floor(exact.high) + (0 if exact.high == int(exact.high) else 1)
-    )
+    high = exact.high if math.isinf(exact.high) else math.ceil(exact.high)
     return results.computed(
         operands,
         name,
@@ -687,9 +685,7 @@ def _bound(value: Value, dtype: str | None) -> Value:
         evidence = Evidence(results.LIKELY, witness)
     elif number != value.low and number == round(number):
         evidence = Evidence(results.CERTAIN, witness)
-    return Value(
-        number, number, evidence, evidence, evidence if number == 0 else None, kind=value.kind, dtype=value.dtype
-    )
+    return value.but(low=number, high=number, at_low=evidence, at_high=evidence, zero=evidence if number == 0 else None)
 
 
 def larger(one: Value, other: Value) -> Value:
@@ -850,16 +846,12 @@ def _of_lerp(operands: Operands) -> Value:
     if not (weight.low >= 0 and weight.high <= 1):
         return results.anything(operands, "lerp", one, end, weight, dtype=dtype)
     low, high = min(one.low, end.low), max(one.high, end.high)
-    margin = 4 * results.limits_of(dtype).eps
+    margin = 4 * results.limits_of(dtype).eps * max(abs(low), abs(high))
     return results.computed(
         operands,
         "lerp",
-        low
-        if low == 0 and one.low == end.low
-        else low - margin * max(abs(low), abs(high))
-        if math.isfinite(high)
-        else -INFINITY,
-        high + margin * max(abs(low), abs(high)) if math.isfinite(low) else INFINITY,
+        low - margin if math.isfinite(margin) else -INFINITY,
+        high + margin if math.isfinite(margin) else INFINITY,
         one,
         end,
         weight,

@@ -199,16 +199,10 @@ def _draws(name: str, parameters: tuple[str, str] | None = None) -> Row:
 
 def _of_arange(operands: Operands) -> Value:
     """0 to an end, which is not reached, or from a start on."""
-    start, end, step = (
-        constant(0.0),
-        operands["start_or_end"],
-        operands["step"] if "step" in operands else constant(1.0),
-    )
-    if "start" in operands:
-        start = operands["start"]
+    start, end, step = constant(0.0), operands["start_or_end"], operands.values.get("step", constant(1.0))
     if results.is_given(operands, "end"):
-        start = operands["start_or_end"] if "start_or_end" in operands else start
-        end = operands["end"]
+        start, end = operands.values.get("start_or_end", start), operands["end"]
+    start = operands.values.get("start", start)
     dtype = results.given_dtype(operands, None)
     whole = [start, end, step]
     is_count = dtype in (None, "int64") and all(map(results.is_whole, whole))

@@ -133,7 +133,10 @@ def _joined(operands: Operands, name: str, one: Value, other: Value, dtype: str 
 def _filled(name: str, parameter: str = "value") -> Callable[[Operands], Value]:
     def transfer(operands: Operands) -> Value:
         value, fill = operands.input, operands[parameter]
-        return _joined(operands, name, value, fill, value.dtype)
+        result = _joined(operands, name, value, fill, value.dtype)
+        if "mask" in operands:
+            result.made = Made(name, operands.node, (value, fill, operands["mask"]))
+        return result
 
     return transfer
 
@@ -250,8 +253,9 @@ ROWS: dict[str, Row] = {
     "detach": Row(_detached, keeps_values=True),
     **{name: Row(_reordered, keeps_values=True) for name in _REORDERED.split()},
     "msort": Row(_of_msort, keeps_values=True),
-    **{name: Row(_picked, keeps_values=True) for name in _PICKED.split()},
-    "masked_select": Row(_of_masked_select, keeps_values=True),
+    # Some of the elements are no longer all of them: the interpreter must not take their root for the whole's.
+    **{name: Row(_picked) for name in _PICKED.split()},
+    "masked_select": Row(_of_masked_select),
     "sort": Row(_of_sort("sort")),
     "topk": Row(_of_sort("topk")),
     "unique": Row(_of_unique),
