@@ -149,8 +149,6 @@ def _counted(name: str, *, low: float = 0.0, is_size: bool = False) -> Row:
             made=Made(name, operands.node, (value,)),
             is_count=True,
         )
-        if value.items is not None and name == "len":
-            count.low = count.high = float(len(value.items))
         if is_size and "dim" not in operands:
             return count.but(kind=SEQUENCE)
         return count
@@ -168,9 +166,6 @@ ROWS: dict[str, Row] = {
     "numpy": Row(_of_numpy, keeps_values=True),
     "numel": _counted("numel"),
     "nelement": _counted("nelement"),
-    "len": _counted("len"),
     "size": _counted("size", is_size=True),
-    "shape": _counted("shape", is_size=True),
     "dim": _counted("dim"),
-    "ndim": _counted("ndim"),
 }

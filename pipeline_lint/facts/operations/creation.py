@@ -100,11 +100,11 @@ def _filled(name: str, parameter: str, *, is_like: bool = False) -> Row:
     return Row(transfer)
 
 
-def _of_tensor(name: str) -> Row:
+def _of_tensor(name: str, parameter: str = "data") -> Row:
     """`torch.tensor(data)`: what the data are."""
 
     def transfer(operands: Operands) -> Value:
-        data = operands["data"]
+        data = operands[parameter]
         value = results.elements(data)
         dtype = results.given_dtype(operands, value.dtype if value.kind == TENSOR and data.kind == TENSOR else None)
         if name == "as_tensor" and data.kind == TENSOR:
@@ -315,7 +315,7 @@ ROWS: dict[str, Row] = {
     "tensor": _of_tensor("tensor"),
     "as_tensor": _of_tensor("as_tensor"),
     "new_tensor": _of_tensor("new_tensor"),
-    "from_numpy": _of_tensor("from_numpy"),
+    "from_numpy": _of_tensor("from_numpy", "ndarray"),
     "scalar_tensor": _of_tensor("scalar_tensor"),
     "rand": _uniform("rand"),
     "rand_like": _uniform("rand_like", is_like=True),

@@ -199,7 +199,7 @@ _DIMENSIONS = ("1d", "2d", "3d")
 
 ROWS: dict[str, Row] = {
     "linear": _projection("linear"),
-    "bilinear": _projection("bilinear"),
+    "bilinear": Row(lambda operands: network_output(operands, "bilinear", operands["input1"], operands["input2"])),
     **{f"conv{dimension}": _projection(f"conv{dimension}") for dimension in _DIMENSIONS},
     **{f"conv_transpose{dimension}": _projection(f"conv_transpose{dimension}") for dimension in _DIMENSIONS},
     "multihead_attention": Row(_of_attention),
@@ -214,7 +214,7 @@ ROWS: dict[str, Row] = {
         name: _normalised(name)
         for name in ("layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm", "local_response_norm")
     },
-    **{name: _of_dropout(name) for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout")},
+    **{name: _of_dropout(name) for name in ("dropout", "dropout1d", "dropout2d", "dropout3d")},
     "alpha_dropout": _of_dropout("alpha_dropout", None),
     "feature_alpha_dropout": _of_dropout("feature_alpha_dropout", None),
     **{f"max_pool{dimension}": _pooled(f"max_pool{dimension}", is_maximum=True) for dimension in _DIMENSIONS},

@@ -261,7 +261,6 @@ ROWS: dict[str, Row] = {
         name: _of_product(name) for name in ("matmul", "mm", "bmm", "dot", "mv", "inner", "vecdot", "tensordot", "vdot")
     },
     "outer": _outer("outer"),
-    "ger": _outer("ger"),
     "kron": _outer("kron"),
     "einsum": Row(_of_einsum),
     "baddbmm": _of_sum_of_product("baddbmm", "batch1", "batch2"),
@@ -283,7 +282,6 @@ ROWS: dict[str, Row] = {
             "eigvals",
             "eigvalsh",
             "cholesky",
-            "inverse",
         )
     },
     "det": Row(
@@ -291,8 +289,7 @@ ROWS: dict[str, Row] = {
             operands, "det", operands.input, dtype=results.float_dtype(operands.input), zero=_SINGULAR
         )
     ),
-    "solve": _anything("solve", "input", "other"),
-    "cholesky_solve": _anything("cholesky_solve", "input", "input2"),
+    "solve": _anything("solve", "input", "B"),
     "slogdet": _pair("slogdet", (-1.0, 1.0), _ANYTHING),
     "svd": _pair("svd", (-1.0001, 1.0001), (0.0, INFINITY), (-1.0001, 1.0001)),
     "qr": _pair("qr", (-1.0001, 1.0001), _ANYTHING),

@@ -55,7 +55,6 @@ _PLAIN = {
     "FeatureAlphaDropout": "feature_alpha_dropout",
     "Linear": "linear",
     "LazyLinear": "linear",
-    "Bilinear": "bilinear",
     "Embedding": "embedding",
     "EmbeddingBag": "embedding_bag",
     "RNN": "rnn",
@@ -127,6 +126,7 @@ _SET: dict[str, ModuleCall] = {
     "TripletMarginLoss": ModuleCall(
         "triplet_margin_loss", ("margin", "p", "eps", "swap"), ("anchor", "positive", "negative")
     ),
+    "Bilinear": ModuleCall("bilinear", (), ("input1", "input2")),
     "MultiheadAttention": ModuleCall("multihead_attention", (), ("input", "key", "value")),
 }
 

@@ -23,9 +23,9 @@ from pipeline_lint.facts.ranges.value import (
 
 _RESHAPED = """
 view reshape unsqueeze squeeze transpose permute flatten unflatten expand expand_as view_as reshape_as t movedim
-moveaxis contiguous ravel broadcast_to atleast_1d atleast_2d atleast_3d t_ adjoint mT pixel_shuffle pixel_unshuffle
+contiguous ravel broadcast_to atleast_1d atleast_2d atleast_3d adjoint pixel_shuffle pixel_unshuffle
 """
-_COPIED = "clone detach cpu cuda requires_grad pin_memory retain_grad alias positive real conj"
+_COPIED = "clone detach cpu cuda requires_grad alias positive"
 _REORDERED = "flip fliplr flipud roll rot90 repeat repeat_interleave tile channel_shuffle"
 _PICKED = """
 index_select gather take take_along_dim narrow select diagonal unfold masked_select
@@ -84,8 +84,9 @@ def _pieces(parameter: str | None) -> Callable[[Operands], Value]:
         sizes = operands[parameter] if parameter is not None else None
         num_pieces = 0
         if sizes is not None and sizes.items is not None:
-            num_pieces = len(sizes.items)
-        elif sizes is not None and sizes.is_constant and parameter == "chunks":
+            # Sizes of pieces, or the places between them.
+            num_pieces = len(sizes.items) + (parameter == "indices_or_sections")
+        elif sizes is not None and sizes.is_constant and parameter != "split_size_or_sections":
             num_pieces = int(sizes.low) if 0 < sizes.low <= _MAX_PIECES else 0
         if 0 < num_pieces <= _MAX_PIECES:
             whole.items = tuple(results.picked(value, kind=TENSOR) for _ in range(num_pieces))
@@ -261,7 +262,7 @@ ROWS: dict[str, Row] = {
     "unique": Row(_of_unique),
     "unique_consecutive": Row(_of_unique),
     "chunk": Row(_pieces("chunks")),
-    "tensor_split": Row(_pieces("chunks")),
+    "tensor_split": Row(_pieces("indices_or_sections")),
     "split": Row(_pieces("split_size_or_sections")),
     "unbind": Row(_pieces(None)),
     **{name: Row(_of_cat(name)) for name in ("cat", "stack", "hstack", "vstack", "dstack", "column_stack")},
@@ -269,7 +270,6 @@ ROWS: dict[str, Row] = {
     "where": Row(_of_where),
     "masked_fill": Row(_filled("masked_fill")),
     "index_fill": Row(_filled("index_fill")),
-    "fill_diagonal": Row(_filled("fill_diagonal", "fill_value")),
     **{
         name: Row(_scattered(name))
         for name in ("scatter", "scatter_reduce", "masked_scatter", "index_copy", "index_put")
