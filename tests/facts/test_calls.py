@@ -160,7 +160,7 @@ def test_the_table_of_signatures_agrees_with_torch(module: str) -> None:
             assert our == real or (our, real) in RENAMED, f"{module}.{name}: {our} for {real}"
 
 
-OVERLOADED = {"arange", "max", "min"}
+OVERLOADED = {"arange", "max", "min", "randint", "randint_like"}
 """Of which torch's docstring shows another form first."""
 
 RENAMED = {

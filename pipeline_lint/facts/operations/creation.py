@@ -10,6 +10,8 @@ from pipeline_lint.facts.operations import results
 from pipeline_lint.facts.operations.row import Row
 from pipeline_lint.facts.ranges.value import (
     INFINITY,
+    NUMBER,
+    SEQUENCE,
     TENSOR,
     Evidence,
     Operands,
@@ -179,20 +181,31 @@ def _of_bernoulli(operands: Operands) -> Value:
     )
 
 
-def _draws(name: str, parameters: tuple[str, str] | None = None) -> Row:
-    """Random whole numbers."""
+def _of_randint(name: str) -> Row:
+    """Random whole numbers below an end, from 0 or a start on."""
 
     def transfer(operands: Operands) -> Value:
-        low, high = 0.0, INFINITY
-        if parameters is not None:
-            first, second = (operands.number(parameter) for parameter in parameters)
-            if parameters[1] in operands:
-                low, high = (-INFINITY if first is None else first), (INFINITY if second is None else second - 1)
-            elif first is not None:
-                high = first - 1
-        zero = Evidence(results.CERTAIN, f"{name} gives 0, too") if low == 0 else None
+        first, second = operands["low_or_high"], operands["high"]
+        start = operands.values.get("low", constant(0.0))
+        end = second
+        if "low_or_high" in operands:
+            # `randint(10, (3,))` has its size second, `randint(1, 10, (3,))` its end.
+            start, end = (first, second) if second.kind == NUMBER else (constant(0.0), first)
         dtype = results.given_dtype(operands, "int64")
-        return _new(operands, name, low, max(low, high), at_low=zero, dtype=dtype, is_count=low >= 0)
+        if second.kind not in (NUMBER, SEQUENCE) and {"low_or_high", "high"} <= operands.values.keys():
+            return _new(operands, name, min(0.0, first.low), INFINITY, dtype=dtype, is_count=first.low >= 0)
+        high = max(end.high - 1, start.low)
+        return _new(operands, name, start.low, high, at_low=start.at_low, dtype=dtype, is_count=start.low >= 0)
+
+    return Row(transfer)
+
+
+def _positions(name: str) -> Row:
+    """Random positions: whole numbers from 0 on."""
+
+    def transfer(operands: Operands) -> Value:
+        zero = Evidence(results.CERTAIN, f"{name} gives 0, too")
+        return _new(operands, name, 0.0, INFINITY, at_low=zero, dtype="int64", is_count=True)
 
     return Row(transfer)
 
@@ -324,10 +337,10 @@ ROWS: dict[str, Row] = {
     "randn_like": _normal("randn_like", is_like=True),
     "normal": Row(_of_normal),
     "bernoulli": Row(_of_bernoulli),
-    "randint": _draws("randint", ("low_or_high", "high")),
-    "randint_like": _draws("randint_like"),
-    "randperm": _draws("randperm"),
-    "multinomial": _draws("multinomial"),
+    "randint": _of_randint("randint"),
+    "randint_like": _of_randint("randint_like"),
+    "randperm": _positions("randperm"),
+    "multinomial": _positions("multinomial"),
     "arange": Row(_of_arange),
     "linspace": Row(_of_linspace),
     "logspace": Row(_of_logspace),
