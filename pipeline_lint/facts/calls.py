@@ -33,7 +33,7 @@ _PACKAGES_WITHOUT_TENSORS = """
 builtins collections copy cupy cv2 datetime functools itertools jax json logging math matplotlib mlflow numpy os pandas
 pathlib PIL polars random re scipy shutil sklearn statistics string sys tensorflow time tqdm typing wandb
 """
-_NO_TENSOR_PACKAGES = frozenset(_PACKAGES_WITHOUT_TENSORS.split())
+NO_TENSOR_PACKAGES = frozenset(_PACKAGES_WITHOUT_TENSORS.split())
 _NO_TENSOR_NAMES = frozenset(
     {"experiment", "logger", "logging", "math", "mlflow", "np", "numpy", "pd", "tb", "wandb", "writer"}
 )
@@ -146,7 +146,7 @@ class Calls:
 
 def _may_name_tensor(path: str, *, is_called: bool) -> bool:
     root = path.lstrip(".").partition(".")[0]
-    if root in _NO_TENSOR_PACKAGES:
+    if root in NO_TENSOR_PACKAGES:
         return False
     return is_called or path.rpartition(".")[2].isupper()
 

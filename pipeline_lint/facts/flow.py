@@ -103,10 +103,15 @@ class Flow:
 
     def num_uses(self, name: str, *, within: cst.CSTNode) -> int:
         """How often the text of a function names a variable other than to assign to it; inner functions count."""
-        return sum(
-            node.value == name and not self._is_label(node) and within in self._source.ancestors(node)
+        return len(self.uses(name, within=within))
+
+    def uses(self, name: str, *, within: cst.CSTNode) -> list[cst.Name]:
+        """Where the text of a function names a variable other than to assign to it; inner functions count."""
+        return [
+            node
             for node in self._source.nodes(cst.Name)
-        )
+            if node.value == name and not self._is_label(node) and within in self._source.ancestors(node)
+        ]
 
     def num_bindings(self, name: str, *, at: cst.CSTNode) -> int:
         """How often the function around `at` binds or changes a variable."""
@@ -203,7 +208,7 @@ def _is_inplace(name: str) -> bool:
 def _may_be_changed_after(events: Events, point: Point, path: str) -> bool:
     known = [known for known in events.of if known == path or known.startswith(path + ".")]
     return any(
-        event.definition is None and (event.point.order >= point.order or set(event.point.loops) & set(point.loops))
+        not event.is_binding and (event.point.order >= point.order or set(event.point.loops) & set(point.loops))
         for name in {*known, *events.aliases.get(path, ())}
         for event in events.of.get(name, ())
     )

@@ -7,6 +7,7 @@ at the new place, an operand that is not cheap and pure gets a name, and a defin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import libcst as cst
 
@@ -55,7 +56,7 @@ def written_again(
     touched = list(unused)
     if not _is_pure(origin.activation.operand):
         name = source.fact(_NewNames).name_for(last, new_name)
-        naming = _named(source, origin, operand, name, is_unused=last in unused)
+        naming = _named(source, last, origin.activation.operand, name, is_unused=last in unused)
         if naming is None:
             return None
         edits += naming
@@ -74,6 +75,65 @@ def written_again(
         if definition not in touched
     ]
     use = _replaced(source, at, _spelled(source, origin.links, activation(operand)))
+    return (*edits, *use) if use is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A formula that other code is to compute."""
+
+    at: cst.BaseExpression
+    operands: Sequence[cst.BaseExpression]
+    definitions: Sequence[Definition]
+    """Of the names between the formula and its operands."""
+    num_uses: int = 1
+    """How often the new code has each operand."""
+    may_name: bool = False
+    """Whether an operand that is not cheap and pure may get the name of a logit where it stands."""
+
+
+def formula_written(source: Source, rewriting: Rewriting, code: Callable[..., str]) -> tuple[Edit, ...] | None:
+    """The edits that put `code(*operands)` in the place of a formula.
+
+    `code` is given the operands as arguments of a call are written. None where the new code could compute something
+    else, or a comment would be lost.
+    """
+    flow = source.fact(Flow)
+    at, operands = rewriting.at, rewriting.operands
+    if rewriting.num_uses > 1 and not all(map(_is_pure, operands)):
+        return None
+    codes = [argument_code(source, operand) for operand in operands]
+    ordered = sorted(rewriting.definitions, key=lambda definition: -source.span(definition.statement)[0])
+    if not all(flow.has_same_modes(definition.statement, at) for definition in ordered):
+        return None
+    unused = _definitions_of_one(source, at, ordered)
+    edits: list[Edit] = []
+    named: Definition | None = None
+    for index, operand in enumerate(operands):
+        if at in source.ancestors(operand):
+            continue
+        if _is_pure(operand):
+            if not flow.has_same_value(operand, at=at):
+                return None
+            continue
+        named = next((each for each in ordered if each.statement in source.ancestors(operand)), None)
+        if named is None or not rewriting.may_name or len(operands) > 1:
+            return None
+        name = source.fact(_NewNames).name_for(named, _NEW_NAME)
+        naming = _named(source, named, operand, name, is_unused=named in unused)
+        if naming is None:
+            return None
+        edits += naming
+        codes[index] = name
+    for definition in ordered:
+        if definition is named:
+            continue
+        if definition in unused:
+            edits.append(remove_statement(source, _small(definition)))
+        else:
+            # Named in the fix as it is, so that no other fix changes it in the same pass.
+            edits.append(replace(source, definition.statement, source.code(definition.statement)))
+    use = _replaced(source, at, _fitted(source, at, code(*codes)))
     return (*edits, *use) if use is not None else None
 
 
@@ -170,6 +230,34 @@ def _unused_definitions(source: Source, definitions: Sequence[Definition]) -> li
     return unused
 
 
+def _definitions_of_one(source: Source, at: cst.CSTNode, definitions: Sequence[Definition]) -> list[Definition]:
+    """Those that only `at`, or one of them after it, reads; they can go when `at` is written otherwise.
+
+    The definitions come last first.
+    """
+    flow = source.fact(Flow)
+    unused: list[Definition] = []
+    for definition in definitions:
+        statement = definition.statement
+        function = source.function_of(statement)
+        if not isinstance(function, cst.FunctionDef) or not definition.is_alone or _has_comment(source, statement):
+            continue
+        readers = {id(at), *(id(later.statement) for later in unused)}
+        uses = flow.uses(definition.name, within=function)
+        are_gone = all(any(id(above) in readers for above in (use, *source.ancestors(use))) for use in uses)
+        if are_gone and flow.num_bindings(definition.name, at=statement) == 1:
+            unused.append(definition)
+    return unused
+
+
+def _fitted(source: Source, at: cst.BaseExpression, code: str) -> str:
+    """The code in the parentheses that it needs in the place of `at`, an operator for the same or a call."""
+    if isinstance(cst.parse_expression(f"({code})"), cst.Name | cst.Attribute | cst.Call | cst.Subscript):
+        return code
+    is_alone = isinstance(source.parent(at), cst.Arg | cst.Assign | cst.AnnAssign | cst.AugAssign | cst.Return)
+    return code if not at.lpar and (is_alone or not isinstance(at, cst.Call)) else f"({code})"
+
+
 def _has_comment(source: Source, statement: cst.CSTNode) -> bool:
     """Whether a comment speaks of the statement: inside, behind or right above it."""
     start, end = source.span(statement)
@@ -180,23 +268,26 @@ def _has_comment(source: Source, statement: cst.CSTNode) -> bool:
     return above.startswith("#") or "#" in source.text[start:end] or "#" in behind
 
 
-def _named(source: Source, origin: Origin, operand: str, name: str, *, is_unused: bool) -> list[Edit] | None:
-    """`name = operand` before the statement that holds the activation, or in its place where nobody reads that."""
-    definition = origin.definitions[-1]
+def _named(
+    source: Source, definition: Definition, operand: cst.BaseExpression, name: str, *, is_unused: bool
+) -> list[Edit] | None:
+    """`name = operand` before the statement that holds the operand, or in its place where nobody reads that."""
     line = source.parent(definition.statement)
     if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1:
         return None
     if getattr(definition.statement, "value", None) is not definition.value:
         # One of several values of an unpacking, which are evaluated in their order.
         return None
-    value = f"({operand})" if "\n" in operand or "\r" in operand else operand
+    value = argument_code(source, operand)
+    if "\n" in value or "\r" in value:
+        value = f"({value})"
     if is_unused:
         return [replace(source, definition.statement, f"{name} = {value}")]
     start, _ = source.span(definition.statement)
     row_start = source.document.line_starts[source.document.row_of(start) - 1]
     indent = source.text[row_start:start]
     code = source.code(definition.statement)
-    inner_start, inner_end = (offset - start for offset in source.span(origin.activation.operand))
+    inner_start, inner_end = (offset - start for offset in source.span(operand))
     rest = code[:inner_start] + name + code[inner_end:]
     newline = source.module.default_newline
     return [replace(source, definition.statement, f"{name} = {value}{newline}{indent}{rest}")]

@@ -33,7 +33,7 @@ _RESHAPES = frozenset(_RESHAPE_NAMES.split())
 """Operations that only move, pick, copy or cast values, so that an elementwise function may come before or after."""
 _VIEW_ATTRIBUTES = frozenset({"T", "mT", "data"})
 _CLAMPS = frozenset({"clamp", "clamp_min", "clamp_max", "maximum"})
-_EPSILON_NAME = re.compile(r"eps|tiny|smooth|delta", re.IGNORECASE)
+EPSILON_NAME = re.compile(r"eps|tiny|smooth|delta", re.IGNORECASE)
 LARGEST_EPSILON = 0.1
 """A larger constant changes what is computed, and is no guard."""
 _MOST_LINKS = 40
@@ -251,7 +251,7 @@ class Origins:
         if number is not None:
             return _Constant(number, is_epsilon=False)
         match node:
-            case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)) if _EPSILON_NAME.search(name):
+            case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)) if EPSILON_NAME.search(name):
                 return _Constant(0.0, is_epsilon=True)
             case cst.BinaryOperation(left=left, operator=cst.Add() | cst.Subtract(), right=right):
                 one, other = self._constant(left), self._constant(right)
