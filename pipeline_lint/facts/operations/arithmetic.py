@@ -77,6 +77,7 @@ def added(operands: Operands, one: Value, other: Value) -> Value:
     is_nonzero = (one.low >= 0 and other.low >= 0 and (one.is_nonzero or other.is_nonzero)) or (
         other.is_constant and other.low == 0 and one.is_nonzero
     )
+    is_nonzero = is_nonzero or _fills_zeros(one, other) or _fills_zeros(other, one)
     return results.computed(
         operands,
         "add",
@@ -91,6 +92,19 @@ def added(operands: Operands, one: Value, other: Value) -> Value:
         dtype=dtype,
         is_count=results.is_whole(one) and results.is_whole(other) and (one.is_count or other.is_count),
     )
+
+
+def _fills_zeros(value: Value, addend: Value) -> bool:
+    """Whether `addend` is `(value == 0) * eps`, which is added to what is not negative."""
+    made = addend.made
+    if value.low < 0 or made is None or made.operation != "mul" or addend.low < 0:
+        return False
+    for mask, epsilon in (made.inputs, made.inputs[::-1]):
+        test = mask.made
+        if epsilon.is_constant and epsilon.low > 0 and test is not None and test.operation == "eq":
+            one, other = test.inputs
+            return one.number == value.number and other.is_constant and other.low == 0
+    return False
 
 
 def _scaled(operands: Operands, value: Value) -> Value:

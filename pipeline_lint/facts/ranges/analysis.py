@@ -19,7 +19,9 @@ class Ranges:
             self._by_name.setdefault(site.name, []).append(site)
 
     def sites(self, *names: str) -> list[Site]:
-        """The operations of these names, in the order in which they were read."""
+        """The operations of these names, or all, in the order in which they were read."""
+        if not names:
+            return [*self._by_node.values()]
         return [site for name in names for site in self._by_name.get(name, ())]
 
     def site(self, node: cst.CSTNode) -> Site | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.conditions import effects, mask_kind
 from pipeline_lint.facts.ranges.priors import is_telling, value_named
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
@@ -102,7 +102,7 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
                 bounds = known.bounds.get(old.number)
                 if bounds is not None:
                     kept = narrowed(old, bounds[0], bounds[1], is_nonzero=bounds[2])
-                run.recorder.mask(old, Mask(target, "masked_fill", known.bounds))
+                run.recorder.mask(old, Mask(target, mask_kind("masked_fill", mask, old), known.bounds))
     changed = join(kept, value).but(number=fresh_number(), root=0, kind=old.kind, dtype=old.dtype)
     changed.choices = (old, filled)
     changed.made = old.made if kept is old else None

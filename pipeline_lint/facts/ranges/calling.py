@@ -12,7 +12,7 @@ from pipeline_lint.facts.operations.modules import MODULES, ModuleCall
 from pipeline_lint.facts.ranges.applier import SEQUENTIAL, SUBMODULE
 from pipeline_lint.facts.ranges.assignments import bind
 from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS
-from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.conditions import effects, mask_kind
 from pipeline_lint.facts.ranges.functions import call_local
 from pipeline_lint.facts.ranges.priors import value_of_call
 from pipeline_lint.facts.ranges.recorder import Use
@@ -137,13 +137,15 @@ def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State
     name = operation.name
     if name == "masked_select" and "mask" in values:
         known = effects(values["mask"], is_met=True)
-        run.recorder.mask(values["input"], Mask(node, "index", known.bounds))
+        kind = mask_kind("index", values["mask"], values["input"])
+        run.recorder.mask(values["input"], Mask(node, kind, known.bounds))
         inner = state.copy()
         inner.learn(known)
         values["input"] = inner.refined(values["input"])
     elif name == "masked_fill" and "mask" in values:
         known = effects(values["mask"], is_met=False)
-        run.recorder.mask(values["input"], Mask(node, "masked_fill", known.bounds))
+        kind = mask_kind("masked_fill", values["mask"], values["input"])
+        run.recorder.mask(values["input"], Mask(node, kind, known.bounds))
         inner = state.copy()
         inner.learn(known)
         values["input"] = inner.refined(values["input"])
@@ -172,5 +174,5 @@ def _where_call(run: Run, node: cst.Call, operation: Operation, state: State) ->
             values[name] = run.evaluate(operands[name], branch)
         else:
             values[name] = run.evaluate(operands[name], branch)
-            run.recorder.mask(values[name], Mask(node, "where", known.bounds))
+            run.recorder.mask(values[name], Mask(node, mask_kind("where", condition, values[name]), known.bounds))
     return run.applier.apply(Use("where", node, operands, values), state)

@@ -45,6 +45,24 @@ def effects(condition: Value, *, is_met: bool, depth: int = 0) -> Effects:
     return _of_truth(condition, is_met=is_met)
 
 
+def mask_kind(kind: str, condition: Value, value: Value, depth: int = 0) -> str:
+    """What a mask of this kind is: `nan_to_num` where its condition asks whether the value itself is finite."""
+    made = condition.made
+    if made is None or depth > _DEEPEST or not made.inputs:
+        return kind
+    name, inputs = made.operation, made.inputs
+    is_about_value = inputs[0].root == value.root
+    if name in ("isnan", "isinf", "isfinite"):
+        return "nan_to_num" if is_about_value else kind
+    if name in ("eq", "ne") and len(inputs) == 2:
+        is_infinite = inputs[1].is_constant and abs(inputs[1].low) == INFINITY
+        return "nan_to_num" if is_about_value and (is_infinite or inputs[0].number == inputs[1].number) else kind
+    if name in ("logical_not", "bitwise_not", "logical_or", "bitwise_or", "logical_and", "bitwise_and"):
+        kinds = [mask_kind(kind, each, value, depth + 1) for each in inputs]
+        return next((each for each in kinds if each != kind), kind)
+    return kind
+
+
 def _of_truth(condition: Value, *, is_met: bool) -> Effects:
     """`if count:` tells that it is not 0."""
     if not is_met:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
-from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.conditions import effects, mask_kind
 from pipeline_lint.facts.ranges.containers import element_of
 from pipeline_lint.facts.ranges.priors import value_named
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
+from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.ranges.value import (
     INFINITY,
     NUMBER,
@@ -26,6 +28,10 @@ from pipeline_lint.facts.ranges.value import (
 
 if TYPE_CHECKING:
     from pipeline_lint.facts.ranges.run import Run
+
+_POSITIONS = frozenset({"nonzero", "argwhere", "where"})
+_PAIRS = re.compile(r"(pairs?|triplets?)(_|$)")
+"""Names of functions that give positions of pairs: a batch may have none."""
 
 
 def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
@@ -61,6 +67,9 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
         return owner.but(items=None, number=number, root=number)
     if owner.kind == SEQUENCE and owner.is_count:
         return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False, number=number, made=owner.made)
+    if owner.kind == SEQUENCE and gives_positions(owner):
+        # `torch.where(mask)[0]`
+        return Value(kind=TENSOR, dtype="int64", has_gradient=False, made=owner.made, number=number, root=number)
     if owner.made is not None and owner.made.operation in ("max", "min") and index is not None and index.is_constant:
         # `x.max(dim)[0]`
         return owner if index.low == 0 else Value(dtype="int64", kind=TENSOR, has_gradient=False)
@@ -75,6 +84,8 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
         return _selected(run, node, owner, mask, result, state)
     if owner.kind == NUMBER:
         result.kind = UNKNOWN_KIND
+    if index is not None and result.kind != NUMBER and gives_positions(index):
+        return _picked_at(run, owner, index, result, node, state)
     return result
 
 
@@ -96,7 +107,7 @@ def _keyed_item(node: cst.Subscript, owner: Value, number: int) -> Value:
 def _selected(run: Run, node: cst.Subscript, owner: Value, mask: Value, result: Value, state: State) -> Value:
     """`x[mask]`: fewer elements, perhaps none."""
     known = effects(mask, is_met=True)
-    run.recorder.mask(owner, Mask(node, "index", known.bounds))
+    run.recorder.mask(owner, Mask(node, mask_kind("index", mask, owner), known.bounds))
     inner = state.copy()
     inner.learn(known)
     if owner.number in known.bounds:
@@ -108,6 +119,38 @@ def _selected(run: Run, node: cst.Subscript, owner: Value, mask: Value, result: 
     return result
 
 
+def _picked_at(run: Run, owner: Value, index: Value, result: Value, node: cst.CSTNode, state: State) -> Value:
+    """`x[mask.nonzero()]`: what stands at positions, of which there may be none."""
+    sources = [index]
+    if index.made is not None:
+        sources += index.made.inputs
+        if isinstance(index.made.node, cst.Call) and isinstance(index.made.node.func, cst.Attribute):
+            sources.append(run.silently(index.made.node.func.value, state))
+    if any(each.root in state.nonempty for each in sources):
+        return result
+    return result.but(
+        empty=Evidence(Confidence.LIKELY, "a condition that holds nowhere"),
+        made=Made("masked_select", node, (owner, index)),
+    )
+
+
+def gives_positions(value: Value) -> bool:
+    """Whether a value holds the positions at which a condition holds, or pairs of them that were looked for."""
+    made = value.made
+    if made is None or value.kind == NUMBER:
+        return False
+    if made.operation in _POSITIONS:
+        return len(made.inputs) == 1
+    if made.operation != "call" or not isinstance(made.node, cst.Call):
+        return False
+    name = last_name(made.node.func)
+    return name in _POSITIONS or _PAIRS.search(name) is not None
+
+
 def _is_mask(value: Value) -> bool:
     """Whether an index selects by a condition."""
-    return value.kind != NUMBER and value.dtype == "bool" and not value.is_constant
+    if value.kind == NUMBER or value.is_constant:
+        return False
+    # What is named a mask is one, whatever made it.
+    is_named = value.made is None and value.kind == TENSOR and (value.low, value.high) == (0.0, 1.0)
+    return value.dtype == "bool" or (is_named and not value.has_gradient)
