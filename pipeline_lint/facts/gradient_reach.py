@@ -15,10 +15,12 @@ from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.source import Source
 
 _NOT_TRAINED = re.compile(
-    r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|test|tests|predict|prediction|infer|inference|metric|metrics"
-    r"|accuracy|plot|draw|visuali[sz]e|show|report|summary|print|preprocess|postprocess|nms|decode|generate|export"
-    r"|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler|augment|augmentation|transform"
-    r"|transforms|collate|dataset|datasets|demo|stats|statistics|miou|fid|psnr|ssim_metric)(_|$)",
+    r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|test|tests|predict|prediction|infer|inference"
+    r"|metric|metrics|accuracy|plot|draw|visuali[sz]e|show|report|summary|print|preprocess|postprocess|nms"
+    r"|decode|generate|export|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler"
+    r"|augment|augmentation|transform|transforms|generation|collate|dataset|datasets|demo|stats|statistics"
+    r"|processing|preprocessing|feature_extraction|exporter|clip_grad|grad_norm|data_utils|miou|fid|psnr"
+    r"|ssim_metric)(_|$)",
     re.IGNORECASE,
 )
 _CLASSES_NOT_TRAINED = re.compile(
@@ -27,10 +29,68 @@ _CLASSES_NOT_TRAINED = re.compile(
 )
 _DIFFERENTIABLE = ("nn.", "backward", "loss", "Loss", "grad", "Module", "Function")
 
+_LOSING_METHODS = frozenset(
+    "detach detach_ item tolist numpy long int bool byte argmax argmin argsort bucketize floor ceil trunc".split()
+)
+_LOSING_BUILTINS = frozenset({"int", "float", "round", "bool", "len", "print", "str"})
+_GIVEN = re.compile(
+    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true)$"
+    r"|(^|_)(log_?snr|snr|alphas?_?(cum)?prod\w*|alphas?_bars?|betas?_?prod\w*|sigma_?data\w*|noise_level\w*|timesteps?"
+    r"|schedulers?)(_|$)",
+    re.IGNORECASE,
+)
+"""Names of what is given and not learned: targets, and what a noise schedule says."""
+_FORWARD_METHODS = frozenset({"forward", "training_step", "loss"})
+
 
 def may_be_differentiated(source: Source, site: Site) -> bool:
     """Whether a gradient may flow through an operation, as far as its operands and the names around it tell."""
-    return site.has_gradient and is_trained_code(source, site.node)
+    if not site.has_gradient or not is_trained_code(source, site.node):
+        return False
+    return not loses_gradient(source, site.node) and not all(map(is_given, site.operands.values()))
+
+
+def loses_gradient(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the expression around a node makes of it what has no gradient: a number, an index, a detached tensor."""
+    below = node
+    for above in source.ancestors(node):
+        match above:
+            case cst.Attribute(attr=cst.Name(value="data")):
+                return True
+            case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))) if name in _LOSING_METHODS:
+                return True
+            case cst.Call(func=cst.Name(value=name)) if name in _LOSING_BUILTINS:
+                return True
+            case cst.Comparison() | cst.ComparisonTarget():
+                return True
+            case cst.Subscript(value=value) if value is not below:
+                return True
+            case cst.BaseExpression() | cst.Arg() | cst.Element() | cst.SubscriptElement() | cst.Index():
+                below = above
+            case _:
+                return False
+    return False
+
+
+def is_given(node: cst.BaseExpression) -> bool:
+    """Whether an expression is of numbers and of names that say that nothing of it is learned."""
+    match node:
+        case cst.Name(value=name):
+            return _GIVEN.search(name) is not None
+        case cst.Attribute(value=value, attr=cst.Name(value=name)):
+            return _GIVEN.search(name) is not None or is_given(value)
+        case cst.Call(func=cst.Attribute(value=value), args=arguments):
+            inner = [argument.value for argument in arguments if not isinstance(argument.value, cst.BaseNumber)]
+            return is_given(value) or (bool(inner) and all(map(is_given, inner)))
+        case cst.Call(func=cst.Name(value=name), args=arguments):
+            return bool(arguments) and all(is_given(argument.value) for argument in arguments)
+        case cst.Subscript(value=value):
+            return is_given(value)
+        case cst.BinaryOperation(left=left, right=right):
+            return all(is_given(each) or isinstance(each, cst.BaseNumber) for each in (left, right))
+        case cst.UnaryOperation(expression=inner_value):
+            return is_given(inner_value)
+    return isinstance(node, cst.BaseNumber)
 
 
 def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
@@ -50,8 +110,24 @@ def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
     return True
 
 
+def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in a module or a loss, through which gradients do flow."""
+    for above in source.ancestors(node):
+        if isinstance(above, cst.FunctionDef) and "loss" in above.name.value.lower():
+            return True
+        if isinstance(above, cst.ClassDef):
+            return any(
+                isinstance(statement, cst.FunctionDef) and statement.name.value in _FORWARD_METHODS
+                for statement in above.body.body
+            )
+    return False
+
+
 def is_optimizer_code(source: Source, node: cst.CSTNode) -> bool:
     """Whether a node stands in an optimizer, whose own roots and divisions are guarded by its epsilon."""
+    path = PurePath(source.path)
+    if any("optim" in part for part in (path.stem, path.parent.name)):
+        return True
     return any(
         isinstance(above, cst.ClassDef)
         and any("Optim" in name for name in (above.name.value, *(_last_name(base.value) for base in above.bases)))
