@@ -12,6 +12,7 @@ from pathlib import PurePath
 import libcst as cst
 
 from pipeline_lint.facts.ranges.site import Site
+from pipeline_lint.facts.ranges.value import NUMBER
 from pipeline_lint.source import Source
 
 _NOT_TRAINED = re.compile(
@@ -34,12 +35,12 @@ _LOSING_METHODS = frozenset(
 )
 _LOSING_BUILTINS = frozenset({"int", "float", "round", "bool", "len", "print", "str"})
 _GIVEN = re.compile(
-    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true)$"
+    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true|counts?|deg|degrees?|num_\w+|lengths?)$"
     r"|(^|_)(log_?snr|snr|alphas?_?(cum)?prod\w*|alphas?_bars?|betas?_?prod\w*|sigma_?data\w*|noise_level\w*|timesteps?"
     r"|schedulers?)(_|$)",
     re.IGNORECASE,
 )
-"""Names of what is given and not learned: targets, and what a noise schedule says."""
+"""Names of what is given and not learned: targets, counts, and what a noise schedule says."""
 _FORWARD_METHODS = frozenset({"forward", "training_step", "loss"})
 
 
@@ -47,7 +48,12 @@ def may_be_differentiated(source: Source, site: Site) -> bool:
     """Whether a gradient may flow through an operation, as far as its operands and the names around it tell."""
     if not site.has_gradient or not is_trained_code(source, site.node):
         return False
-    return not loses_gradient(source, site.node) and not all(map(is_given, site.operands.values()))
+    return not loses_gradient(source, site.node) and not _is_of_given(site)
+
+
+def _is_of_given(site: Site) -> bool:
+    tensors = [node for name, node in site.operands.items() if site.values[name].kind != NUMBER]
+    return bool(tensors) and all(map(is_given, tensors))
 
 
 def loses_gradient(source: Source, node: cst.CSTNode) -> bool:
@@ -79,18 +85,18 @@ def is_given(node: cst.BaseExpression) -> bool:
             return _GIVEN.search(name) is not None
         case cst.Attribute(value=value, attr=cst.Name(value=name)):
             return _GIVEN.search(name) is not None or is_given(value)
-        case cst.Call(func=cst.Attribute(value=value), args=arguments):
-            inner = [argument.value for argument in arguments if not isinstance(argument.value, cst.BaseNumber)]
-            return is_given(value) or (bool(inner) and all(map(is_given, inner)))
-        case cst.Call(func=cst.Name(value=name), args=arguments):
+        case cst.Call(func=cst.Attribute() as function):
+            return is_given(function)
+        case cst.Call(func=cst.Name(), args=arguments):
             return bool(arguments) and all(is_given(argument.value) for argument in arguments)
         case cst.Subscript(value=value):
             return is_given(value)
         case cst.BinaryOperation(left=left, right=right):
-            return all(is_given(each) or isinstance(each, cst.BaseNumber) for each in (left, right))
-        case cst.UnaryOperation(expression=inner_value):
-            return is_given(inner_value)
-    return isinstance(node, cst.BaseNumber)
+            sides = [each for each in (left, right) if not isinstance(each, cst.BaseNumber)]
+            return bool(sides) and all(map(is_given, sides))
+        case cst.UnaryOperation(expression=inner):
+            return is_given(inner)
+    return False
 
 
 def is_trained_code(source: Source, node: cst.CSTNode) -> bool:

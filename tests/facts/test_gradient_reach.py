@@ -45,13 +45,25 @@ def test_others_keep_it(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["target", "batch.labels", "gt_boxes[:, 2]", "1 - alpha_prod_t", "log_snr.sigmoid()"]
+    "expression",
+    [
+        "target",
+        "batch.labels",
+        "gt_boxes[:, 2]",
+        "1 - alpha_prod_t",
+        "log_snr.sigmoid()",
+        "self.log_snr(t)",
+        "exp(-targets)",
+    ],
 )
 def test_targets_and_schedules_are_given(expression: str) -> None:
     assert is_given(cst.parse_expression(expression))
 
 
-@pytest.mark.parametrize("expression", ["x", "x - target", "target_logit", "self.alpha", "f()", "x[labels]"])
+@pytest.mark.parametrize(
+    "expression",
+    ["x", "x - target", "target_logit", "self.alpha", "f()", "x[labels]", "x.sum(-1)", "x.sum(labels)", "-1"],
+)
 def test_what_may_be_learned_is_not(expression: str) -> None:
     assert not is_given(cst.parse_expression(expression))
 
