@@ -58,6 +58,8 @@ class Event:
     """Whether it happens while the statement's expressions are evaluated, not after."""
     definition: Definition | None = None
     """None where the new value has no expression of its own."""
+    is_binding: bool = False
+    """Whether the name gets another value; what it had before stays as it was."""
 
 
 class Events:
@@ -165,7 +167,11 @@ class Events:
                 self._bind(target, value, point, statement=node)
             case cst.AugAssign(target=target, value=value):
                 self._during(value, point)
-                self._bind(target, None, point)
+                if isinstance(target, cst.Name):
+                    # `x += 1` changes a tensor in place.
+                    self._add(target.value, Event(point))
+                else:
+                    self._bind(target, None, point)
             case cst.Del(target=target):
                 self._bind(target, None, point)
             case cst.Import(names=names) | cst.ImportFrom(names=names):
@@ -199,7 +205,7 @@ class Events:
                     )
                     definition = Definition(name, value, statement, is_alone)
                     self._share([name, *sharing(value)])
-                self._add(name, Event(point, is_during, definition))
+                self._add(name, Event(point, is_during, definition, is_binding=True))
             case cst.Tuple(elements=elements) | cst.List(elements=elements):
                 for element, part in zip(elements, _parts(elements, value), strict=True):
                     self._bind(element.value, part, point, statement=statement, is_during=is_during)

@@ -206,3 +206,23 @@ def test_uses_are_counted_without_labels_and_targets() -> None:
     source = source_of("def f(p):\n    p = 1\n    p: int = 2\n    g(p, p=p)\n    self.p = p.p\n    return lambda: p\n")
     (function,) = source.nodes(cst.FunctionDef)
     assert source.fact(Flow).num_uses("p", within=function) == 4
+
+
+CHANGED_LATER = {
+    "nothing": ("use(x)", False),
+    "in place": ("use(x)\nx.add_(1)", True),
+    "in place by an operator": ("use(x)\nx += 1", True),
+    "an item": ("use(x)\nx[0] = 1", True),
+    "another value for the name": ("use(x)\nx = 1", False),
+    "another value for a loop's variable": ("for x in y:\n    use(x)", False),
+    "another value by unpacking": ("for i in y:\n    use(x)\n    x, c = f(i)", False),
+    "in place in the next round": ("for i in y:\n    x.add_(1)\n    use(x)", True),
+    "by an operator in the next round": ("for i in y:\n    x += 1\n    use(x)", True),
+}
+
+
+@pytest.mark.parametrize(("body", "is_changed"), CHANGED_LATER.values(), ids=CHANGED_LATER.keys())
+def test_whether_a_tensor_is_changed_later(body: str, is_changed: bool) -> None:
+    source = source_of(in_function(body))
+    (use,) = calls_of(source, "use")
+    assert source.fact(Flow).is_changed_later(use.args[0].value, after=use) is is_changed
