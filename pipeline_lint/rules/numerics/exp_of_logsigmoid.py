@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-import libcst as cst
-
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.calls import Calls, Operation
@@ -14,6 +12,7 @@ from pipeline_lint.facts.flow import Flow
 from pipeline_lint.facts.inlining import activation_place, negated_code, written_again
 from pipeline_lint.facts.names import Names
 from pipeline_lint.facts.origins import LARGEST_EPSILON, Link, Origin, Origins
+from pipeline_lint.facts.precedence import atom_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -23,7 +22,6 @@ _WITNESSES = {
     "-inf",
 }
 _WITNESS_HIGH = "exp(logsigmoid(20.0)) is exactly 1.0 in float32, so log(1 - p) is -inf"
-_ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript)
 
 
 class ExpOfLogsigmoid(Rule):
@@ -141,7 +139,7 @@ def _fix(source: Source, log: Operation, exp: Origin, origin: Origin, *, has_eps
     if source.fact(Flow).is_changed_later(exp.activation.operand, after=log.call):
         # The result becomes the log probability itself, and would change with it.
         return None
-    edits = written_again(source, log.call, exp, activation=_atom, keeps_result=True, new_name="log_p")
+    edits = written_again(source, log.call, exp, activation=atom_code, keeps_result=True, new_name="log_p")
     return make(f"Keep the `{origin.activation.name}`", *edits) if edits is not None else None
 
 
@@ -149,8 +147,3 @@ def _joined(exp: Origin, origin: Origin) -> Origin:
     """From the logarithm's argument through the exp to the logsigmoid."""
     step = Link(exp.activation.call, exp.activation.operand)
     return dataclasses.replace(exp, links=(*exp.links, step, *origin.links), activation=origin.activation)
-
-
-def _atom(code: str) -> str:
-    """The code as an operand of whatever stands around it."""
-    return code if isinstance(cst.parse_expression(f"({code})"), _ATOMS) else f"({code})"
