@@ -103,7 +103,9 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
                 if bounds is not None:
                     kept = narrowed(old, bounds[0], bounds[1], is_nonzero=bounds[2])
                 run.recorder.mask(old, Mask(target, mask_kind("masked_fill", mask, old), known.bounds))
-    changed = join(kept, value).but(number=fresh_number(), root=0, kind=old.kind, dtype=old.dtype)
+    changed = join(kept, value).but(
+        number=fresh_number(), root=0, kind=old.kind, dtype=old.dtype, empty=old.empty, is_count=old.is_count
+    )
     changed.choices = (old, filled)
     changed.made = old.made if kept is old else None
     if kept is old:

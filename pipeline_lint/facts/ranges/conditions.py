@@ -15,7 +15,7 @@ from pipeline_lint.facts.ranges.value import INFINITY, Value
 _DEEPEST = 8
 _OPPOSITES = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "eq": "ne", "ne": "eq"}
 _MIRRORED = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge", "eq": "eq", "ne": "ne"}
-_SIZES = frozenset({"numel", "len", "size", "count_nonzero"})
+_SIZES = frozenset({"numel", "len", "size", "shape", "count_nonzero"})
 _ELEMENTWISE = frozenset({"abs", "square", "sqrt", "item", "float", "int"})
 """Operations that are 0 just where their input is: what is not 0 after them was not 0 before."""
 
@@ -110,6 +110,11 @@ def _bounded(value: Value, name: str, limit: Value) -> Effects:
             found = Effects({value.number: (floats.next_above(limit.low, value.dtype), INFINITY, limit.low >= 0)})
         case "ne" if limit.is_constant and value.high == limit.low:
             found = Effects({value.number: (-INFINITY, floats.next_below(limit.low, value.dtype), limit.low <= 0)})
+    made = value.made
+    if name in ("lt", "le") and made is not None and made.operation == "abs" and found.bounds:
+        # `x.abs() < 1` keeps `x` between -1 and 1.
+        high = found.bounds[value.number][1]
+        return found.and_also(Effects({made.inputs[0].number: (-high, high, False)}))
     if any(low > 0 or high < 0 for low, high, _ in found.bounds.values()):
         # `norm > eps` and `x.abs() > eps` tell that what is measured is not 0, either.
         return _of_measured(value, found)
@@ -118,8 +123,10 @@ def _bounded(value: Value, name: str, limit: Value) -> Effects:
 
 def _of_measured(value: Value, found: Effects) -> Effects:
     made = value.made
-    if made is not None and made.inputs and (made.operation in _SIZES or made.operation in _ELEMENTWISE):
-        return found.and_also(_not_zero(value))
+    if made is not None and made.inputs:
+        is_size = made.operation in _SIZES or (made.operation == "sum" and value.is_count)
+        if is_size or made.operation in _ELEMENTWISE:
+            return found.and_also(_not_zero(value))
     return found
 
 
@@ -129,4 +136,7 @@ def _of_finite(value: Value, depth: int = 0) -> Effects:
         return NOTHING
     if made.operation == "div" and len(made.inputs) == 2:
         return _not_zero(made.inputs[1])
+    if made.operation in ("log", "log2", "log10"):
+        source = made.inputs[0]
+        return Effects({source.number: (floats.next_above(0.0, source.dtype), INFINITY, True)})
     return NOTHING

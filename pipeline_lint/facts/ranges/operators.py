@@ -98,7 +98,7 @@ def binary(run: Run, node: cst.BinaryOperation, state: State) -> Value:
         right = run.evaluate(current.right, state)
         name = _BINARY.get(current.operator.__class__, "unknown")
         value = operate(run, name, current, (current.left, current.right), (value, right), state)
-        if state.bounds:
+        if state.bounds or state.nonempty:
             value = state.refined(value)
     return value
 

@@ -67,7 +67,7 @@ class Run:
         if evaluator is None:
             return Value(kind=OTHER)
         value = evaluator(self, node, state)
-        return state.refined(value) if state.bounds else value
+        return state.refined(value) if state.bounds or state.nonempty else value
 
     def silently(self, node: cst.BaseExpression, state: State) -> Value:
         """The value of an expression, without a note of its operations."""

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from pipeline_lint.facts.ranges.site import Bounds
 from pipeline_lint.facts.ranges.value import INFINITY, Value, join, narrowed, widen
 
+_DEEPEST = 4
+"""How far back a selection is traced."""
+
 
 class State:
     """Copied at every fork of a function, and joined where its branches meet."""
@@ -50,6 +53,8 @@ class State:
 
     def refined(self, value: Value) -> Value:
         """The value with what conditions say of it."""
+        if value.empty is not None and self.nonempty and self._has_elements(value):
+            value = value.but(empty=None)
         bounds = self.bounds.get(value.number)
         if bounds is None:
             return value
@@ -57,6 +62,14 @@ class State:
         if low <= value.low and high >= value.high and (not is_nonzero or value.is_nonzero):
             return value
         return narrowed(value, low, high, is_nonzero=is_nonzero)
+
+    def _has_elements(self, value: Value, depth: int = 0) -> bool:
+        """Whether a condition told that a value, or the mask that selected it, is not empty."""
+        if value.root in self.nonempty:
+            return True
+        if value.made is None or depth >= _DEEPEST:
+            return False
+        return any(self._has_elements(each, depth + 1) for each in value.made.inputs if not each.is_constant)
 
 
 class Effects:
