@@ -30,6 +30,9 @@ _CLASSES_NOT_TRAINED = re.compile(
 )
 _DIFFERENTIABLE = ("nn.", "backward", "loss", "Loss", "grad", "Module", "Function")
 
+_OTHER_PURPOSES = frozenset(
+    "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
+)
 _LOSING_METHODS = frozenset(
     "detach detach_ item tolist numpy long int bool byte argmax argmin argsort bucketize floor ceil trunc".split()
 )
@@ -101,7 +104,7 @@ def is_given(node: cst.BaseExpression) -> bool:
 
 def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
     """Whether the code at a node may be a part of what is trained: a model, a loss, a function that either can use."""
-    if not any(word in source.text for word in _DIFFERENTIABLE):
+    if not any(word in source.text for word in _DIFFERENTIABLE) and not source.fact(_is_torch_alone):
         return False
     path = PurePath(source.path)
     if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)):
@@ -114,6 +117,13 @@ def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
             if any(_CLASSES_NOT_TRAINED.search(name) for name in names):
                 return False
     return True
+
+
+def _is_torch_alone(source: Source) -> bool:
+    """Whether a file of functions is about tensors and nothing else, so that anybody may differentiate through it."""
+    imports = re.findall(r"^\s*(?:import|from) ([\w.]+)", source.text, re.MULTILINE)
+    roots = {path.partition(".")[0] for path in imports if not path.startswith(".")}
+    return any(root.startswith("torch") for root in roots) and roots.isdisjoint(_OTHER_PURPOSES)
 
 
 def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:

@@ -6,7 +6,13 @@ import libcst as cst
 import pytest
 
 from pipeline_lint.documents import open_document
-from pipeline_lint.facts.gradient_reach import is_given, is_model_or_loss, is_optimizer_code, loses_gradient
+from pipeline_lint.facts.gradient_reach import (
+    is_given,
+    is_model_or_loss,
+    is_optimizer_code,
+    is_trained_code,
+    loses_gradient,
+)
 from pipeline_lint.parsing import parse
 from pipeline_lint.source import Source
 
@@ -78,3 +84,10 @@ def test_optimizers_are_known_by_their_class_or_file() -> None:
     assert is_optimizer_code(*root_in("class A(Optimizer):\n    def step(self):\n        return root(self.x)\n"))
     assert is_optimizer_code(*root_in("def lamb(x):\n    return root(x)\n", "optim/lamb.py"))
     assert not is_optimizer_code(*root_in("def lamb(x):\n    return root(x)\n"))
+
+
+def test_functions_of_tensors_alone_may_be_differentiated() -> None:
+    code = "import torch\nfrom torch_scatter import scatter_add\n\ndef f(x):\n    return root(x)\n"
+    assert is_trained_code(*root_in(code))
+    assert not is_trained_code(*root_in(f"import numpy as np\n{code}"))
+    assert not is_trained_code(*root_in(code.replace("torch", "tensorflow")))
