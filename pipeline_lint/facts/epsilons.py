@@ -1,0 +1,69 @@
+"""Small constants that authors add to keep a value off 0, and whether they stand where they help.
+
+An epsilon helps inside: `a / (b + eps)`, `sqrt(x + eps)`. Outside, as in `a / b + eps`, it comes too late.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import libcst as cst
+
+from pipeline_lint.facts.calls import Calls
+from pipeline_lint.facts.ranges.syntax import last_name
+from pipeline_lint.source import Source
+
+LARGEST_LITERAL = 1e-3
+"""A larger number is an offset that means something."""
+_NAME = re.compile(r"(^|_)(eps|epsilon|epsilons|tiny)(_|\d|$)", re.IGNORECASE)
+_ADDING = frozenset({"add"})
+_BOUNDING = frozenset({"clamp", "clamp_min", "maximum"})
+
+
+class Outside(NamedTuple):
+    """An epsilon that is added to, or bounds, the result of an operation."""
+
+    node: cst.BinaryOperation | cst.Call
+    """The sum or the clamp as a whole."""
+    epsilon: cst.BaseExpression
+    is_bound: bool
+    """Whether it is a lower bound, not an addend."""
+
+
+def is_epsilon(node: cst.BaseExpression) -> bool:
+    """Whether an expression is a small positive number, or a name that says epsilon."""
+    match node:
+        case cst.Float():
+            return 0 < float(node.evaluated_value) <= LARGEST_LITERAL
+        case cst.Name() | cst.Attribute():
+            return bool(_NAME.search(last_name(node)))
+        case cst.BinaryOperation(left=cst.Integer(value="10"), operator=cst.Power(), right=cst.UnaryOperation()):
+            return True
+        case cst.Call(func=cst.Name(value="float"), args=[cst.Arg(value=inner)]):
+            return is_epsilon(inner)
+    return False
+
+
+def epsilon_outside(source: Source, node: cst.CSTNode) -> Outside | None:
+    """The epsilon that is added to `node`, or bounds it from below, where it stands."""
+    above = source.parent(node)
+    match above:
+        case cst.BinaryOperation(left=left, operator=cst.Add(), right=right):
+            epsilon = right if left is node else left
+            return Outside(above, epsilon, is_bound=False) if is_epsilon(epsilon) else None
+        case cst.Attribute() | cst.Arg():
+            call = source.parent(above)
+    if not isinstance(above, cst.Attribute | cst.Arg) or not isinstance(call, cst.Call):
+        return None
+    operation = source.fact(Calls).operation(call)
+    if operation is None or operation.input is not node or "out" in operation.operands:
+        return None
+    bound = operation.operands.get("min", operation.operands.get("other"))
+    if bound is None or not is_epsilon(bound) or "alpha" in operation.operands:
+        return None
+    if operation.name in _ADDING:
+        return Outside(call, bound, is_bound=False)
+    if operation.name in _BOUNDING and "max" not in operation.operands:
+        return Outside(call, bound, is_bound=True)
+    return None
