@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import libcst as cst
 
 from pipeline_lint.facts.calls import Operation
 from pipeline_lint.facts.events import called_name
 from pipeline_lint.facts.formulas import Formula, Formulas
+from pipeline_lint.facts.reach import Reach
 from pipeline_lint.source import Source
 
 _INF = math.inf
@@ -49,20 +50,6 @@ _LARGEST_SCALE = 100.0
 _MOST_STEPS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The values that an exponent can have."""
-
-    low: float = -_INF
-    high: float = _INF
-    is_shifted: bool = False
-    """Whether its own maximum was subtracted, so that the largest exponential is 1."""
-    is_table: bool = False
-    """Whether it is made of constants alone, as positions and grids are."""
-    is_gaussian: bool = False
-    """Whether it is minus a square over a width."""
-
-
 _UNKNOWN = Reach()
 
 
@@ -94,7 +81,7 @@ class Exponents:
     def _leaf(self, node: cst.BaseExpression, steps: int) -> Reach:
         match node:
             case cst.IfExp(body=one, orelse=other):
-                return _either(self.reach(one, steps - 1), self.reach(other, steps - 1))
+                return self.reach(one, steps - 1).joined(self.reach(other, steps - 1))
             case cst.Subscript(value=inner):
                 return self.reach(inner, steps - 1)
             case cst.Attribute(value=inner, attr=cst.Name(value="T" | "mT" | "data" | "values")):
@@ -169,26 +156,29 @@ class Exponents:
         if name in _RANGE_KEEPERS and operands:
             return self.reach(operands[0], steps)
         if name == "where" and formula.operation is not None and "other" in formula.operation.operands:
-            return _either(self.reach(operands[0], steps), self.reach(formula.operation.operands["other"], steps))
+            other = self.reach(formula.operation.operands["other"], steps)
+            return self.reach(operands[0], steps).joined(other)
         if name == "sum" and operands:
             inner = self.reach(operands[0], steps)
             low, high = (0.0 if inner.low >= 0 else -_INF), (0.0 if inner.high <= 0 else _INF)
             return replace(inner, low=low, high=high, is_shifted=False)
         if name == "neg" and operands:
-            return _negated(self.reach(operands[0], steps))
+            return self.reach(operands[0], steps).negated()
         if len(operands) != 2:
             return _UNKNOWN
         left, right = operands
         match name:
             case "add":
-                return _added(self.reach(left, steps), self.reach(right, steps))
+                return self.reach(left, steps).plus(self.reach(right, steps))
             case "sub":
                 if self._is_maximum(right, self._source.function_of(right)):
                     return Reach(high=0.0, is_shifted=True)
-                return _added(self.reach(left, steps), _negated(self.reach(right, steps)))
+                return self.reach(left, steps).plus(self.reach(right, steps).negated())
             case "mul":
                 if self._formulas.are_same(left, right):
                     return Reach(0.0, is_table=self.reach(left, steps).is_table, is_gaussian=True)
+                if self._formulas.are_opposite(left, right):
+                    return Reach(high=0.0, is_table=self.reach(left, steps).is_table, is_gaussian=True)
                 return self._scaled(left, right, steps, is_quotient=False)
             case "div":
                 return self._scaled(left, right, steps, is_quotient=True)
@@ -210,10 +200,7 @@ class Exponents:
         is_gaussian = one.is_gaussian or other.is_gaussian
         if other.low == other.high and math.isfinite(other.low) and (other.low or not is_quotient):
             factor = 1 / other.low if is_quotient else other.low
-            low, high = sorted((_times(one.low, factor), _times(one.high, factor)))
-            return Reach(
-                low, high, is_shifted=one.is_shifted and factor > 0, is_table=is_table, is_gaussian=is_gaussian
-            )
+            return replace(one.times(factor), is_table=is_table, is_gaussian=is_gaussian)
         if one.is_shifted or other.is_shifted:
             return Reach(high=0.0, is_shifted=True)
         is_positive = other.low >= 0 or _is_scale(right) or is_quotient
@@ -288,28 +275,6 @@ def _is_scale(node: cst.BaseExpression) -> bool:
 
 def _is_negative(node: cst.BaseExpression) -> bool:
     return isinstance(node, cst.UnaryOperation) and isinstance(node.operator, cst.Minus)
-
-
-def _negated(reach: Reach) -> Reach:
-    return replace(reach, low=-reach.high, high=-reach.low, is_shifted=False)
-
-
-def _added(one: Reach, other: Reach) -> Reach:
-    is_shifted = (one.is_shifted and other.high < _INF) or (other.is_shifted and one.high < _INF)
-    return Reach(one.low + other.low, one.high + other.high, is_shifted, one.is_table and other.is_table)
-
-
-def _either(one: Reach, other: Reach) -> Reach:
-    return Reach(
-        min(one.low, other.low),
-        max(one.high, other.high),
-        one.is_shifted and other.is_shifted,
-        one.is_table and other.is_table,
-    )
-
-
-def _times(bound: float, factor: float) -> float:
-    return bound * factor if factor else 0.0
 
 
 def _names(target: cst.BaseExpression) -> Iterator[str]:

@@ -156,7 +156,7 @@ class Formulas:
         """Whether one is spelled as minus the other: `x` and `-x`, `-2 * x` and `2 * x`."""
         return any(
             is_negative_product(first)
-            and self._spelling(first)[1:] == self._spelling(second)
+            and self._spelling_without_minus(first) == self._spelling(second)
             and self._is_repeatable(second)
             and (self._flow.has_same_value(first, at=second) or self._flow.has_same_value(second, at=first))
             for first, second in ((one, other), (other, one))
@@ -210,6 +210,11 @@ class Formulas:
             code = _SPACES.sub("", self._source.module.code_for_node(node))
             self._spellings[key] = code[len(node.lpar) : len(code) - len(node.rpar)]
         return self._spellings[key]
+
+    def _spelling_without_minus(self, node: cst.BaseExpression) -> str:
+        if isinstance(node, cst.UnaryOperation):
+            return self._spelling(node.expression)
+        return self._spelling(node)[1:]
 
     def _is_repeatable(self, root: cst.BaseExpression) -> bool:
         """Whether an expression gives the same when it is evaluated once more: no call of who knows what."""

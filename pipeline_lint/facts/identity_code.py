@@ -8,7 +8,7 @@ from pipeline_lint.diagnostic import Edit
 from pipeline_lint.facts.calls import Operation
 from pipeline_lint.facts.flow import Flow
 from pipeline_lint.facts.formulas import is_negative_product
-from pipeline_lint.facts.identities import Identity, Kind
+from pipeline_lint.facts.identity import Identity, Kind
 from pipeline_lint.facts.inlining import Rewriting, formula_written, negated_code
 from pipeline_lint.facts.names import Names
 from pipeline_lint.source import Source

@@ -9,12 +9,12 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix
-from pipeline_lint.facts.consequences import Consequence, consequence_of
 from pipeline_lint.facts.events import called_name
-from pipeline_lint.facts.exponents import Exponents
 from pipeline_lint.facts.flow import Flow
-from pipeline_lint.facts.identities import Identities, Identity, Kind
+from pipeline_lint.facts.identities import Identities
+from pipeline_lint.facts.identity import Identity, Kind
 from pipeline_lint.facts.identity_code import identity_written
+from pipeline_lint.facts.identity_risks import risk_of
 from pipeline_lint.facts.inlining import Rewriting, formula_written
 from pipeline_lint.facts.names import Names
 from pipeline_lint.facts.variances import Variance, Variances
@@ -187,17 +187,14 @@ def _is_constant(node: cst.BaseExpression) -> bool:
 
 
 def _of_identity(source: Source, identity: Identity) -> Iterator[Finding]:
-    if source.fact(Exponents).reach(identity.operands[0]).is_table:
+    risk = risk_of(source, identity)
+    if risk is None:
         return
-    consequence = consequence_of(source, identity.node, identity.operands[0])
-    if consequence is Consequence.ROUNDED:
-        return
-    is_magnified = consequence is Consequence.MAGNIFIED and not _is_choice(source, identity.node)
     message, witness = _DIFFERENCES[identity.kind]
     yield Finding(
         at=identity.node,
         message=message,
-        confidence=Confidence.LIKELY if is_magnified else Confidence.POSSIBLE,
+        confidence=risk.confidence,
         witness=witness,
         fix=lambda: _identity_fix(source, identity),
         related=tuple(
@@ -205,16 +202,6 @@ def _of_identity(source: Source, identity: Identity) -> Iterator[Finding]:
             for definition in identity.definitions
         ),
     )
-
-
-def _is_choice(source: Source, node: cst.BaseExpression) -> bool:
-    """Whether the value is one of those that `torch.where` chooses from."""
-    for above in source.ancestors(node):
-        if isinstance(above, cst.Call) and called_name(above) == "where":
-            return True
-        if isinstance(above, cst.BaseSmallStatement | cst.BaseCompoundStatement):
-            return False
-    return False
 
 
 def _identity_fix(source: Source, identity: Identity) -> Fix | None:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import libcst as cst
-
-from pipeline_lint.diagnostic import Confidence, Fix
+from pipeline_lint.diagnostic import Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
-from pipeline_lint.facts.consequences import Consequence, consequence_of
-from pipeline_lint.facts.events import called_name, paths_read
-from pipeline_lint.facts.exponents import Exponents, Reach
-from pipeline_lint.facts.formulas import Formulas
-from pipeline_lint.facts.identities import Identities, Identity, Kind
+from pipeline_lint.facts.identities import Identities
+from pipeline_lint.facts.identity import Identity, Kind
 from pipeline_lint.facts.identity_code import identity_written
+from pipeline_lint.facts.identity_risks import Cause, Risk, risk_of
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
-
-_LARGEST = 80.0
-"""An exponent up to here overflows in no dtype but float16."""
-_COUNT_NAME = re.compile(
-    r"deg(ree)?s?$|count|^n(um)?(_|$)|(_|^)n$|dur(ation)?s?$|len(gth)?s?$|^pos$|position|coord|rank|^steps?$|epoch|freq|"
-    r"plus_(one|1)$|^(idx|index|indices)$",
-    re.IGNORECASE,
-)
-_WHOLE_NUMBERS = frozenset({"floor", "ceil", "round", "trunc", "long", "int", "bincount", "degree", "count_nonzero"})
 
 
 class _Defect(NamedTuple):
@@ -171,109 +156,20 @@ class UnstableIdentity(Rule):
         if "torch" not in source.text:
             return
         for identity in source.fact(Identities).all:
-            if identity.kind in _DEFECTS:
-                assessment = _assessed(source, identity)
-                if assessment is not None:
-                    yield _finding(source, identity, *assessment)
+            risk = risk_of(source, identity) if identity.kind in _DEFECTS else None
+            if risk is not None:
+                yield _finding(source, identity, risk)
 
 
-def _assessed(source: Source, identity: Identity) -> tuple[Confidence, _Defect] | None:
-    """How surely it goes wrong, and how; None where it does not."""
-    reaches = [source.fact(Exponents).reach(operand) for operand in identity.operands]
-    if all(reach.is_table for reach in reaches) or _is_called_at_once(source, identity.node):
-        return None
-    defect = _DEFECTS[identity.kind]
-    match identity.kind:
-        case Kind.LOG1P:
-            confidence = _of_log1p(source, identity)
-        case Kind.EXPM1:
-            confidence = _of_expm1(source, identity)
-        case Kind.LOG_OF_COMPLEMENT:
-            is_bounded = source.fact(Formulas).of(identity.operands[0]).name.startswith("clamp")
-            confidence = None if is_bounded or reaches[0].high < 0 else Confidence.CERTAIN
-        case Kind.INVERSE_SOFTPLUS:
-            confidence = Confidence.LIKELY if reaches[0].high > _LARGEST else None
-        case Kind.LOGSUMEXP | Kind.LOG_OF_MEAN | Kind.SOFTMAX | Kind.LOGADDEXP | Kind.SIGMOID_OF_DIFFERENCE:
-            return _of_exponentials(identity, reaches)
-        case _:
-            confidence = _of_overflow(identity, reaches[0])
-            if confidence is not None and reaches[0].high <= _LARGEST:
-                defect = _SMALL_SOFTPLUS
-    return (confidence, _adapted(identity, defect)) if confidence is not None else None
-
-
-def _is_called_at_once(source: Source, node: cst.BaseExpression) -> bool:
-    """Whether it stands in `(lambda z: z.exp().log1p())(x.masked_fill(...))`, whose argument is bounded for it."""
-    function = source.function_of(node)
-    call = source.parent(function) if isinstance(function, cst.Lambda) else None
-    return isinstance(call, cst.Call) and call.func is function
-
-
-def _of_exponentials(identity: Identity, reaches: list[Reach]) -> tuple[Confidence, _Defect] | None:
-    """Sums of exponentials: of one that is inf, or of none that is more than 0."""
-    defect = _adapted(identity, _DEFECTS[identity.kind])
-    high = max(reach.high for reach in reaches)
-    if any(reach.is_shifted for reach in reaches):
-        return None
-    if high == math.inf:
-        return (Confidence.LIKELY if identity.is_weighted else Confidence.CERTAIN), defect
-    if high > _LARGEST:
-        return Confidence.POSSIBLE, defect
-    if identity.has_epsilon or min(reach.low for reach in reaches) >= -_LARGEST:
-        return None
-    is_ratio = identity.kind in (Kind.SOFTMAX, Kind.SIGMOID_OF_DIFFERENCE)
-    problem = f"is {'NaN' if is_ratio else '-inf, and its gradient NaN,'} once every exponential underflows to 0"
-    is_gaussian = any(reach.is_gaussian for reach in reaches)
-    confidence = Confidence.POSSIBLE if is_gaussian else Confidence.LIKELY
-    return confidence, defect._replace(problem=problem, witness=_UNDERFLOW)
-
-
-def _of_overflow(identity: Identity, reach: Reach) -> Confidence | None:
-    if reach.high == math.inf:
-        is_quotient_of_something = identity.numerator is not None and not isinstance(identity.numerator, cst.BaseNumber)
-        return Confidence.LIKELY if is_quotient_of_something else Confidence.CERTAIN
-    if reach.high > _LARGEST:
-        return Confidence.POSSIBLE
-    is_log = any(operation.name == "log" for operation in identity.operations)
-    return Confidence.POSSIBLE if identity.kind is Kind.SOFTPLUS and is_log and not reach.is_shifted else None
-
-
-def _of_log1p(source: Source, identity: Identity) -> Confidence | None:
-    """Whole numbers lose nothing by adding 1 to them, and counts are mostly whole numbers."""
-    operand = identity.operands[0]
-    formula = source.fact(Formulas).of(operand)
-    if formula.name in _WHOLE_NUMBERS or called_name(formula.node) in _WHOLE_NUMBERS:
-        return None
-    if formula.name == "sum" and isinstance(formula.operands[0], cst.Comparison):
-        return None
-    if _has_counts(identity):
-        return Confidence.POSSIBLE
-    is_small = consequence_of(source, identity.node, identity.operands[0]) in (Consequence.USED, Consequence.MAGNIFIED)
-    return Confidence.LIKELY if is_small else Confidence.POSSIBLE
-
-
-def _of_expm1(source: Source, identity: Identity) -> Confidence | None:
-    match consequence_of(source, identity.node, identity.operands[0]):
-        case Consequence.ROUNDED:
-            return None
-        case Consequence.ADDED:
-            above = source.parent(identity.node)
-            # `exp(x) - 1 - x` is smaller still than `exp(x) - 1`.
-            others = (above.left, above.right) if isinstance(above, cst.BinaryOperation) else ()
-            is_remainder = any(source.fact(Formulas).are_same(identity.operands[0], other) for other in others)
-            return Confidence.LIKELY if is_remainder else Confidence.POSSIBLE
-    return Confidence.POSSIBLE if _has_counts(identity) else Confidence.LIKELY
-
-
-def _has_counts(identity: Identity) -> bool:
-    """Whether a name says that the formula is about counts, lengths or positions."""
-    names = [path.rpartition(".")[2] for path, _ in paths_read(identity.operands[0])]
-    names += [definition.name for definition in identity.definitions]
-    return any(_COUNT_NAME.search(name) for name in names)
-
-
-def _adapted(identity: Identity, defect: _Defect) -> _Defect:
+def _defect(identity: Identity, cause: Cause) -> _Defect:
     """The defect as this formula has it."""
+    defect = _DEFECTS[identity.kind]
+    if identity.kind is Kind.SOFTPLUS and cause is Cause.ROUNDING:
+        return _SMALL_SOFTPLUS
+    if cause is Cause.UNDERFLOW:
+        is_ratio = identity.kind in (Kind.SOFTMAX, Kind.SIGMOID_OF_DIFFERENCE)
+        problem = f"is {'NaN' if is_ratio else '-inf, and its gradient NaN,'} once every exponential underflows to 0"
+        defect = defect._replace(problem=problem, witness=_UNDERFLOW)
     names = {operation.name for operation in identity.operations}
     match identity.kind:
         case Kind.SOFTPLUS | Kind.SOFTPLUS_OF_LOGSUMEXP if "log1p" in names:
@@ -295,11 +191,12 @@ def _adapted(identity: Identity, defect: _Defect) -> _Defect:
     return defect
 
 
-def _finding(source: Source, identity: Identity, confidence: Confidence, defect: _Defect) -> Finding:
+def _finding(source: Source, identity: Identity, risk: Risk) -> Finding:
+    defect = _defect(identity, risk.cause)
     return Finding(
         at=identity.node,
         message=f"`{defect.formula}` {defect.problem}; write `{defect.remedy}`",
-        confidence=confidence,
+        confidence=risk.confidence,
         witness=defect.witness,
         fix=lambda: _fix(source, identity),
         related=tuple(
