@@ -84,7 +84,7 @@ class CatastrophicCancellation(Rule):
     """
 
     code = "TRN216"
-    triggers = ("mean", "sum", "pool", "conv", "sq", "exp(", "cos(", "** 2", "**2", "pow(")
+    triggers = ("mean", "sum", "pool", "conv", "exp(", "cos(", "** 2", "**2", "pow(")
 
     def check(self, source: Source) -> Iterator[Finding]:
         """Every variance by a difference, and every complement of an exponential or cosine."""
@@ -126,13 +126,14 @@ def _is_guarded(source: Source, node: cst.BaseExpression) -> bool:
     below: cst.CSTNode = node
     for above in source.ancestors(node):
         match above:
-            case cst.Call() | cst.Attribute() if called_name(above) in _GUARDS:
-                return True
+            case cst.Attribute() | cst.Call():
+                return called_name(above) in _GUARDS
             case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))]) if above.value is below:
                 return _is_guarded_later(source, above, name)
-            case cst.BaseSmallStatement() | cst.BaseCompoundStatement():
+            case cst.Arg() | cst.BinaryOperation() | cst.UnaryOperation() | cst.Subscript():
+                below = above
+            case _:
                 return False
-        below = above
     return False
 
 
