@@ -16,19 +16,14 @@ from pipeline_lint.facts.guarding import has_comment, shown, with_method
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
-from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Evidence, Value, either, weakened
+from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Evidence
+from pipeline_lint.facts.root_hazards import ROOTS, is_below_relu, is_root, why_reached
 from pipeline_lint.facts.roots import deviation_code, norm_code
-from pipeline_lint.facts.vanishing import is_kept_off, why_zero
-from pipeline_lint.facts.variances import Variances
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
-_ROOTS = ("sqrt", "rsqrt", "pow", "float_power", "hypot")
 _BOUND = "1e-7"
 """Not 0 in any dtype; smaller ones are in float16."""
-_LARGEST = 1e30
-_CANCELLED = Evidence(Confidence.LIKELY, "the difference of two means that are equal but for rounding")
-_PASSING = frozenset({"sum", "mean", "reshape", "view", "squeeze", "unsqueeze", "flatten", "mul"})
 
 
 class SqrtNearZero(Rule):
@@ -78,7 +73,7 @@ class SqrtNearZero(Rule):
 
     def check(self, source: Source) -> Iterator[Finding]:
         """Every root whose argument reaches 0 where a gradient may flow, or falls below 0 by rounding."""
-        for site in source.fact(Ranges).sites(*_ROOTS):
+        for site in source.fact(Ranges).sites(*ROOTS):
             defect = _defect(source, site)
             if defect is not None:
                 yield _finding(source, site, defect)
@@ -92,62 +87,24 @@ class _Defect(NamedTuple):
 def _defect(source: Source, site: Site) -> _Defect | None:
     """The surest way in which a root goes wrong."""
     value = site.values.get("input")
-    if value is None or value.kind == NUMBER or value.is_integer or not _is_root(site):
+    if value is None or value.kind == NUMBER or value.is_integer or not is_root(site):
         return None
     if is_optimizer_code(source, site.node):
         return None
     found = []
     for hazard in site.hazards:
-        evidence = _reached(source, site, hazard)
+        evidence = why_reached(source, site, hazard)
         if evidence is None or site.is_masked(hazard):
             continue
         is_differentiated = may_be_differentiated(source, site)
         if hazard.value == "finite":
-            if not is_differentiated or _is_below_relu(value) or epsilon_outside(source, site.node) is not None:
+            if not is_differentiated or is_below_relu(value) or epsilon_outside(source, site.node) is not None:
                 continue
         elif not is_differentiated and value.kind != TENSOR:
             # Perhaps a Python number, which is somebody else's matter.
             continue
         found.append(_Defect(hazard, evidence))
     return max(found, key=lambda each: (each.evidence.confidence, each.hazard.value != "finite"), default=None)
-
-
-def _is_root(site: Site) -> bool:
-    """Whether the operation is a root: of a power, whether its exponent is no whole number."""
-    return site.name not in ("pow", "float_power") or any(hazard.value == "nan" for hazard in site.hazards)
-
-
-def _reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
-    """Why an operand lies in a hazard; names and squares tell more than ranges."""
-    value = site.values.get(hazard.operand)
-    # An infinity in the operand was put there, as a mark; a root never meets it.
-    found = value.reaches(max(hazard.low, -_LARGEST), hazard.high) if value is not None else None
-    if found is None or value is None:
-        return None
-    if hazard.low <= 0 <= hazard.high:
-        node = site.operands[hazard.operand]
-        found = either(found, why_zero(value, node))
-        return weakened(found, Confidence.POSSIBLE) if is_kept_off(source, node, value) else found
-    return either(found, _CANCELLED) if _is_variance(source, value) else found
-
-
-def _is_variance(source: Source, value: Value) -> bool:
-    """Whether a value is `mean(x ** 2) - mean(x) ** 2`, which rounding may take below 0."""
-    made = value.made
-    if made is None or made.operation != "sub":
-        return False
-    return any(variance.node is made.node for variance in source.fact(Variances).all)
-
-
-def _is_below_relu(value: Value) -> bool:
-    """Whether a relu, which has no gradient where it is 0, is all that the root's argument is made by."""
-    made = value.made
-    while made is not None and made.operation in _PASSING and made.inputs:
-        varying = [each for each in made.inputs if not each.is_constant]
-        if made.operation == "mul" and len(varying) != 1:
-            return False
-        made = (varying[0] if made.operation == "mul" else made.inputs[0]).made
-    return made is not None and made.operation in ("relu", "relu6")
 
 
 def _finding(source: Source, site: Site, defect: _Defect) -> Finding:
