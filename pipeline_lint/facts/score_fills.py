@@ -72,10 +72,9 @@ def _as_code(source: Source, fill: Fill, softmaxes: tuple[Site, ...]) -> ScoreFi
     node = fill.node
     if isinstance(node, cst.Subscript):
         assign = source.enclosing(node, cst.Assign)
-        mask = node.slice[0].slice
         if assign is None:
             return None
-        return ScoreFill(fill, assign.value, mask, node.value, False, softmaxes, _is_attention(source, node))
+        return ScoreFill(fill, assign.value, node.slice[0], node.value, False, softmaxes, _is_attention(source, node))
     site = source.fact(Ranges).site(node)
     if site is None:
         return None
@@ -90,9 +89,9 @@ def _as_code(source: Source, fill: Fill, softmaxes: tuple[Site, ...]) -> ScoreFi
     operands = site.operands
     if names[0] not in operands or names[1] not in operands:
         return None
-    value, mask, scores = operands[names[0]], operands[names[1]], operands.get(names[2])
+    value, covered, scores = operands[names[0]], operands[names[1]], operands.get(names[2])
     is_method = site.name == "masked_fill"
-    return ScoreFill(fill, value, mask, scores, is_method, softmaxes, _is_attention(source, node))
+    return ScoreFill(fill, value, covered, scores, is_method, softmaxes, _is_attention(source, node))
 
 
 def _is_attention(source: Source, node: cst.CSTNode) -> bool:

@@ -70,11 +70,11 @@ class MaskedSoftmax(Rule):
         float16: scores known to be float32, float64 or bfloat16, and code that asks for the dtype first. Masks that are
         chosen so that something is left (sampling, legal actions), masks that only `__init__` makes, and -100 as in
         shifted windows are shown at `--min-confidence possible`.
-    Fix: Safe, unsafe where something is added, scaled or normalised by `log_softmax` after the fill, where no softmax is
-        in sight, and for constants that did not mask: the constant becomes `torch.finfo(scores.dtype).min`. A softmax
-        gives exactly the same weights and gradients for it wherever they were finite. There is none where the scores
-        have no name at the fill, where the constant is a parameter, where it is added to the scores instead of taking
-        their place, and for masks after the softmax.
+    Fix: Safe, unsafe where something is added, scaled or normalised by `log_softmax` after the fill, where no softmax
+        is in sight, and for constants that did not mask: the constant becomes `torch.finfo(scores.dtype).min`. A
+        softmax gives exactly the same weights and gradients for it wherever they were finite. There is none where the
+        scores have no name at the fill, where the constant is a parameter, where it is added to the scores instead of
+        taking their place, and for masks after the softmax.
     Source: pull requests that repaired such masks in vit-pytorch, darts, gpt-neox, Megatron and allennlp; the figures
         were measured with torch 2.13 on CPU.
     """
