@@ -11,7 +11,10 @@ from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evi
 
 _LOGARITHM = re.compile(r"log|logit|energy|ll$|nll", re.IGNORECASE)
 _MASK = re.compile(r"(^|_)(mask|masks|is_[a-z]+|valid|padding_mask|attention_mask)$", re.IGNORECASE)
-_PROBABILITY = re.compile(r"(^|_)(p|probs?|probabilit(y|ies)|pt|softmax|posteriors?|alphas?_cumprod)(_|$)|^prob[a-z]?$")
+_PROBABILITY = re.compile(r"(^|_)(p|probs?|probabilit(y|ies)|pt|softmax|posteriors?)(_|$)|^prob[a-z]?$")
+_MOMENT = re.compile(r"(^|_)(mean|var(iance)?|std|cov(ariance)?|scale|loc|precision)s?(_|$)", re.IGNORECASE)
+"""What is of a distribution and no probability: `posterior_variance`."""
+_NOISE_SCHEDULE = re.compile(r"(^|_)alphas?_(cum)?prod(_|$)")
 _VARIANCE_LOGARITHM = re.compile(
     r"(^|_)(log_?(var|variance|std|sigma|scale|sigma2|sigmasq|stddev)s?|log_?v(ar)?|lsgms?|log_alpha|log_temperature"
     r"|logit_scale)(_|$)",
@@ -86,7 +89,10 @@ def _usual(name: str) -> Value | None:
         none = Evidence(Confidence.LIKELY, f"`{name}` is 0 where it selects nothing")
         one = Evidence(Confidence.LIKELY, f"`{name}` is 1 where it selects")
         return Value(0.0, 1.0, none, one, none, kind=TENSOR, has_gradient=False)
-    if _PROBABILITY.search(name):
+    if _NOISE_SCHEDULE.search(name):
+        # Schedules are made to stay inside.
+        return Value(0.0, 1.0, kind=UNKNOWN_KIND)
+    if _PROBABILITY.search(name) and not _MOMENT.search(name):
         zero = Evidence(Confidence.LIKELY, f"a probability such as `{name}` rounds to 0")
         one = Evidence(Confidence.LIKELY, f"a probability such as `{name}` rounds to 1")
         return Value(0.0, 1.0, zero, one, zero, kind=UNKNOWN_KIND)

@@ -14,6 +14,7 @@ Bounds = tuple[float, float, bool]
 """The lowest and highest value that a condition leaves, and whether it excludes 0."""
 
 DIRECT, TESTED = "direct", "tested"
+_DEEPEST = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +36,15 @@ class Mask:
             return False
         low, high, is_nonzero = bounds
         return narrowed(value, low, high, is_nonzero=is_nonzero).reaches(hazard.low, hazard.high) is None
+
+    def selects_by(self, value: Value) -> bool:
+        """Whether the mask compares something that `value` was computed from."""
+        level = [value]
+        for _ in range(_DEEPEST):
+            if any(each.number in self.kept for each in level):
+                return True
+            level = [source for each in level if each.made is not None for source in each.made.inputs]
+        return False
 
 
 @dataclass(slots=True, eq=False)
