@@ -59,6 +59,8 @@ def _named(value: Value, name: str) -> Value:
     # What a name tells against the arithmetic behind it stands for itself.
     prior.number, prior.root, prior.made = value.number, value.root, None if is_telling(name) else value.made
     prior.choices = (value,) if is_telling(name) else value.choices
+    prior.dtype = prior.dtype or value.dtype
+    prior.kind = TENSOR if value.kind == TENSOR else prior.kind
     return prior
 
 
