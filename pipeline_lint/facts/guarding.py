@@ -59,3 +59,13 @@ def finfo(source: Source, dtype_of: cst.BaseExpression, limit: str, *, at: cst.C
 def with_method(source: Source, node: cst.BaseExpression, call: str) -> Edit:
     """The edit that calls a method on an operand where it stands: `p` becomes `p.clamp_min(eps)`."""
     return replace(source, node, f"{receiver_code(source, node)}.{call}")
+
+
+def with_keyword(source: Source, call: cst.Call, code: str) -> Edit:
+    """The edit that gives a call one more argument, which has a keyword: `x.sum()` becomes `x.sum(dtype=dtype)`."""
+    if call.args:
+        _, end = source.span(call.args[-1].value)
+        return source.document.edit(end, end, f", {code}")
+    _, end = source.span(call.func)
+    inside = source.text.index("(", end) + 1
+    return source.document.edit(inside, inside, code)
