@@ -30,6 +30,10 @@ class Identities:
         self._has_exponentials = bool(self._calls.operations("exp"))
         self.all = list(self._find())
 
+    def covers(self, node: cst.CSTNode) -> bool:
+        """Whether a node is a part of an identity, so that what is to be said of it is said there."""
+        return id(node) in self._taken
+
     def _find(self) -> Iterator[Identity]:
         """Logarithms and quotients first, because sums are parts of them."""
         sources = (

@@ -44,6 +44,11 @@ def value_named(name: str) -> Value | None:
     return usual.but(number=fresh_number(), root=0) if usual is not None else None
 
 
+def is_log_probability(name: str) -> bool:
+    """Whether a name says logarithm of a probability."""
+    return _LOG_PROBABILITY.search(name) is not None
+
+
 def is_telling(name: str) -> bool:
     """Whether a name says more of a value than arithmetic on unknown values does."""
     return _AREA.search(name) is not None

@@ -1,0 +1,186 @@
+"""TRN207: the exponential of a value that nothing bounds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import libcst as cst
+
+from pipeline_lint.diagnostic import Confidence, Fix
+from pipeline_lint.edits import replace, unsafe_fix
+from pipeline_lint.facts.calls import Calls
+from pipeline_lint.facts.exponents import Exponents
+from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_code
+from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
+from pipeline_lint.facts.identities import Identities
+from pipeline_lint.facts.operations.row import Hazard
+from pipeline_lint.facts.ranges.analysis import Ranges
+from pipeline_lint.facts.ranges.priors import is_log_probability
+from pipeline_lint.facts.ranges.site import Site
+from pipeline_lint.facts.ranges.syntax import last_name
+from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Value, weakened
+from pipeline_lint.rule import Finding, Rule
+from pipeline_lint.source import Source
+
+_EXPONENTIALS = ("exp", "exp2", "expm1", "sinh", "cosh", "pow")
+_BOUND = "10.0"
+"""exp(10) is 22026, which float16 holds, and a standard deviation or a scale of that size is past all use."""
+_LARGEST_HELD = 80.0
+"""An exponent up to here overflows in none of float32 and bfloat16."""
+_LEARNED_SCALE = re.compile(r"scale|temp|tau", re.IGNORECASE)
+_RATIO = Evidence(Confidence.LIKELY, "the log probabilities of two policies can lie more than 88 apart")
+_TABLES = ("arange", "linspace")
+"""Frequencies and decays are computed from these."""
+_BOUNDING = frozenset({"clamp", "clamp_max", "minimum", "clip", "nan_to_num", "min"})
+
+
+class ExpOverflow(Rule):
+    """The exponential of a value that nothing bounds is inf as soon as the value passes 88, in float16 already 11.
+
+    exp(89.0) is inf in float32 and bfloat16, exp(12.0) in float16. A network does give such numbers: an output that is
+    used as a log variance or a log scale has no bounds, and one bad batch, one step with too large a learning rate,
+    takes it there. The difference of two log probabilities in the ratio exp(new - old) of a policy gradient, a learned
+    log temperature, an energy are of the same kind. The inf is the smaller part of the trouble: the next product with
+    0, the next inf - inf and the gradient of the exponential, which is inf as well, make NaN of it, and the optimizer
+    puts that into every parameter.
+
+    Bound the exponent, not the result: exp(x).clamp(max=1e4) has the right value, and the gradient inf * 0 = NaN. A
+    log variance is as good with `clamp(max=10)`, a standard deviation of 148, as without; a temperature has a range
+    that makes sense; a softmax or an attention subtracts the maximum, as `torch.softmax` does. `F.softplus(x)` is an
+    alternative to exp for what only has to be positive: it grows like x.
+
+    | dtype | largest x with a finite exp(x) |
+    |---|---|
+    | float32 | 88.7 |
+    | bfloat16 | 88.5 |
+    | float16 | 11.0 |
+
+    Bad:
+        import torch
+
+        def kl_loss(mu, logvar):
+            return -0.5 * (1 + logvar - mu**2 - torch.exp(logvar)).mean()
+    Good:
+        import torch
+
+        def kl_loss(mu, logvar):
+            return -0.5 * (1 + logvar - mu**2 - torch.exp(logvar.clamp(max=10.0))).mean()
+    Exempt: exponents that are bounded above: by a clamp, a tanh, by their own maximum that was subtracted, as negative
+        squares, distances and log probabilities are, by a condition; tables of frequencies and decays; numbers of
+        Python; formulas that torch has a function for (unstable-identity). An exponent of which nothing is known, and
+        code that is no part of training, is a possible defect, which `--min-confidence possible` shows.
+    Fix: Unsafe: `.clamp(max=10.0)` on an exponent that is a name, or a name times a number: results change where the
+        exponent was larger, and its gradient is 0 there. 10 is a bound that all dtypes hold and that log variances and
+        log scales do not need to pass; choose another where you know better. There is none for differences and other
+        formulas, where the right bound, or a maximum to subtract, is a decision.
+    Source: the figures were measured with torch 2.13 on CPU.
+    """
+
+    code = "TRN207"
+    triggers = ("exp(", "exp_(", "expm1", "exp2", "sinh", "cosh", "exp as")
+
+    def check(self, source: Source) -> Iterator[Finding]:
+        """Every exponential whose exponent may pass what its dtype holds."""
+        if "torch" not in source.text:
+            return
+        for site in source.fact(Ranges).sites(*_EXPONENTIALS):
+            if not isinstance(site.node, cst.Call) or _exponent_name(site) not in site.operands:
+                continue
+            hit = _hit(source, site)
+            if hit is not None:
+                yield _finding(source, site, *hit)
+
+
+def _exponent_name(site: Site) -> str:
+    return "exponent" if site.name == "pow" else "input"
+
+
+def _hit(source: Source, site: Site) -> tuple[Hazard, Evidence] | None:
+    """The overflow, and how surely it is reached."""
+    value = site.values[_exponent_name(site)]
+    if value.kind in (NUMBER, OTHER, SEQUENCE) or (site.name == "pow" and not site.input.is_constant):
+        return None
+    overflow = next((hazard for hazard in site.hazards if hazard.value == "inf" and hazard.low > 0), None)
+    if overflow is None or site.is_masked(overflow):
+        return None
+    evidence = site.reached(overflow)
+    if evidence is None or source.fact(Identities).covers(site.node) or is_optimizer_code(source, site.node):
+        return None
+    reach = source.fact(Exponents).reach(site.operands[_exponent_name(site)])
+    if reach.high <= _LARGEST_HELD or reach.is_table:
+        return None
+    if evidence.confidence is Confidence.POSSIBLE:
+        if any(word in source.code(site.node) for word in _TABLES):
+            return None
+        evidence = _RATIO if _is_ratio(site) else evidence
+    return overflow, _weighed(source, site, value, evidence)
+
+
+def _weighed(source: Source, site: Site, value: Value, evidence: Evidence) -> Evidence:
+    """The evidence, with what the code around says: whether it is trained, and whether the result is bounded."""
+    is_learned = value.made is not None and value.made.operation == "parameter"
+    name = last_name(site.operands[_exponent_name(site)])
+    if (
+        not is_trained_code(source, site.node)
+        or (is_learned and not _LEARNED_SCALE.search(name))
+        or _is_bounded_afterwards(source, site.node)
+    ):
+        return weakened(evidence, Confidence.POSSIBLE) or evidence
+    return weakened(evidence) or evidence
+
+
+def _is_ratio(site: Site) -> bool:
+    """Whether the exponent is the difference of two log probabilities, where it stands or by its definition."""
+    value = site.values[_exponent_name(site)]
+    made = value.made
+    if made is None or made.operation != "sub" or not isinstance(made.node, cst.BinaryOperation):
+        return False
+    return all(is_log_probability(_name_of(side)) for side in (made.node.left, made.node.right))
+
+
+def _name_of(node: cst.BaseExpression) -> str:
+    """The last name of a value, or of the function that gives it: `policy.log_prob(action)`."""
+    return last_name(node.func if isinstance(node, cst.Call) else node)
+
+
+def _is_bounded_afterwards(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the result goes straight into a clamp: inf becomes its bound, and only the gradient is lost."""
+    above = source.parent(node)
+    call = source.parent(above) if isinstance(above, cst.Attribute | cst.Arg) else None
+    return isinstance(call, cst.Call) and last_name(call.func).rstrip("_") in _BOUNDING
+
+
+def _finding(source: Source, site: Site, hazard: Hazard, evidence: Evidence) -> Finding:
+    exponent = shown(source, site.operands[_exponent_name(site)])
+    because = f" ({evidence.witness})" if evidence.confidence > Confidence.POSSIBLE else ""
+    return Finding(
+        at=site.node,
+        message=(
+            f"`{shown(source, site.node)}` is inf once `{exponent}` passes {hazard.low:.1f}{because}; "
+            "bound the exponent before, with `clamp(max=...)`"
+        ),
+        confidence=evidence.confidence,
+        witness="exp(89.0) is inf in float32 and bfloat16, exp(12.0) in float16",
+        fix=lambda: _fix(source, site),
+    )
+
+
+def _fix(source: Source, site: Site) -> Fix | None:
+    operation = source.fact(Calls).operation(site.node)
+    exponent = site.operands[_exponent_name(site)]
+    if operation is None or operation.is_inplace or "out" in operation.operands or has_comment(source, exponent):
+        return None
+    if site.name == "pow" or not (is_repeatable(exponent) or _is_scaled_name(exponent)):
+        return None
+    code = f"{receiver_code(source, exponent)}.clamp(max={_BOUND})"
+    return unsafe_fix("Bound the exponent", replace(source, exponent, code))
+
+
+def _is_scaled_name(node: cst.BaseExpression) -> bool:
+    """`0.5 * logvar`, `logvar / 2`."""
+    match node:
+        case cst.BinaryOperation(left=left, operator=cst.Multiply() | cst.Divide(), right=right):
+            sides = (left, right)
+            return any(isinstance(side, cst.BaseNumber) for side in sides) and all(map(is_repeatable, sides))
+    return False
