@@ -12,13 +12,16 @@ from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Value
 from pipeline_lint.source import Source
 
 _KEEPS_DTYPE = frozenset(
-    """abs amax amin chunk clamp clamp_max clamp_min clone contiguous cosine_similarity cumprod cumsum cummax detach
-    diagonal einsum exp expand expand_as flatten gather index_select index_fill linalg_norm masked_fill masked_select
-    mean median narrow neg norm normalize permute prod relu repeat reshape rsub scatter select sigmoid sin cos softmax
-    softplus sqrt square squeeze sub sum take_along_dim tanh trace transpose unsqueeze var std vector_norm view
-    view_as t flip roll log_softmax logsigmoid log exp expm1 div mul add pow minimum maximum where""".split()
+    """abs add amax amin clamp clamp_max clamp_min clone contiguous cos cosine_similarity cummax cumprod cumsum detach
+    diagonal div exp expand expand_as expm1 flatten flip gather index_fill index_select linalg_norm log
+    log_softmax logsigmoid masked_fill masked_select max maximum mean median min minimum mul narrow neg norm
+    normalize permute pow prod relu repeat reshape roll rsub scatter select sigmoid sin softmax softplus sqrt
+    square squeeze std sub sum t take_along_dim tanh trace transpose unsqueeze var vector_norm view view_as
+    where""".split()
 )
 """Operations whose result has the dtype of their input, if that is one of floats; of two tensors, in most code."""
+_PAIRS = frozenset({"max", "min", "median"})
+"""Operations that give a pair of values and indices along a dim."""
 _MATRIX = (cst.MatrixMultiply, cst.BitAnd, cst.BitOr, cst.BitXor)
 """Operators that autocast computes in another dtype, or that are none of floats."""
 _DEEPEST = 8
@@ -44,6 +47,8 @@ def dtype_operand(source: Source, node: cst.BaseExpression, value: Value, depth:
         case cst.Call():
             operation = source.fact(Calls).operation(node)
             if operation is None or operation.name not in _KEEPS_DTYPE or "dtype" in operation.operands:
+                return None
+            if operation.name in _PAIRS and "dim" in operation.operands:
                 return None
             name = "x1" if operation.name == "cosine_similarity" else "input"
             receiver = operation.operands.get(name)

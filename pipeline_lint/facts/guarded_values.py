@@ -29,8 +29,7 @@ def is_written_out(evidence: Evidence) -> bool:
 def is_guarded(value: Value, depth: int = 0) -> bool:
     """Whether a value has a bound that is not known, or had elements replaced, or is a number that is written out.
 
-    Also a sum of elements of either sign: who takes its logarithm knows that they are positive. A tensor that begins
-    as zeros and is filled has an infinite logarithm on purpose where it stays so.
+    A tensor that begins as zeros and is filled has an infinite logarithm on purpose where it stays so.
     """
     made = value.made
     if made is None or depth > _DEEPEST or not made.inputs:
@@ -43,9 +42,19 @@ def is_guarded(value: Value, depth: int = 0) -> bool:
     if name == "diag" or (name == "diagonal" and inputs[0].made is not None and inputs[0].made.operation == "cholesky"):
         # The diagonal of a triangular matrix, which is positive.
         return True
-    if name in _CREATED or (name in ("sum", "cumsum") and value.low < 0):
+    if name in _CREATED:
         return True
     return name in _PASSED_THROUGH and any(is_guarded(each, depth + 1) for each in inputs[:1])
+
+
+def is_signed_sum(value: Value, depth: int = 0) -> bool:
+    """Whether a value is a sum of elements of either sign: who takes its logarithm knows that they are positive."""
+    made = value.made
+    if made is None or depth > _DEEPEST or not made.inputs:
+        return False
+    if made.operation in ("sum", "cumsum"):
+        return value.low < 0
+    return made.operation in _PASSED_THROUGH and is_signed_sum(made.inputs[0], depth + 1)
 
 
 def _is_safe_number(value: Value) -> bool:

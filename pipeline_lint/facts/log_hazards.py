@@ -9,7 +9,7 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.gradient_reach import is_trained_code, may_be_differentiated
-from pipeline_lint.facts.guarded_values import is_guarded, is_written_out
+from pipeline_lint.facts.guarded_values import is_guarded, is_signed_sum, is_written_out
 from pipeline_lint.facts.log_arguments import evidence_at_zero, evidence_below_zero
 from pipeline_lint.facts.logarithm_formulas import feeds_only_its_argument_times
 from pipeline_lint.facts.operations.row import Hazard
@@ -99,7 +99,8 @@ def _weighed(source: Source, site: Site, evidence: Evidence) -> Evidence:
     """The evidence, less what the code around the logarithm says against it."""
     value = argument_value(site)
     is_selected = any(mask.selects_by(value) for mask in site.masks)
-    if is_selected or is_guarded(value) or is_written_out(evidence) or becomes_whole_number(source, site.node):
+    is_guarded_value = is_guarded(value) or is_signed_sum(value) or is_written_out(evidence)
+    if is_selected or is_guarded_value or becomes_whole_number(source, site.node):
         return _at_most(evidence, Confidence.POSSIBLE)
     # In metrics, schedules and the like, and in the density of what cannot be, a logarithm of 0 may well be meant.
     is_meant = not (is_trained_code(source, site.node) or _is_in_module(source, site.node))
