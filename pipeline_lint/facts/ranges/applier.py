@@ -32,7 +32,7 @@ _RANDOM = frozenset(
 )
 """Operations that give something else each time."""
 _SAME_SHAPE = frozenset(
-    "clone contiguous detach cpu cuda float double half bfloat16 to type type_as requires_grad_".split()
+    "clone contiguous detach cpu cuda float double half bfloat16 to type type_as requires_grad_ item".split()
 )
 """Operations whose result has the elements of the input in their places."""
 _AUTOCAST_TO_FLOAT32 = frozenset(

@@ -154,8 +154,10 @@ def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State
     result = run.applier.apply(Use(name, node, operation.operands, values, rest), state)
     if result.kind == UNKNOWN_KIND:
         result.kind = TENSOR
-    if operation.is_inplace and isinstance(node.func, cst.Attribute):
-        bind(run, node.func.value, result.but(number=fresh_number(), root=0), state)
+    changed = operation.operands.get("input")
+    if operation.is_inplace and isinstance(changed, cst.Name | cst.Attribute | cst.Subscript):
+        # `x.relu_()`, and `torch.relu_(x)` as well.
+        bind(run, changed, result.but(number=fresh_number(), root=0), state)
     return result
 
 

@@ -202,7 +202,12 @@ def boolean(run: Run, node: cst.BooleanOperation, state: State) -> Value:
         return _truth(run, "logical_and" if is_and else "logical_or", node, (left, right))
     if not is_and:
         # `x or default` is `x` only where that is not 0.
-        left = left.but(zero=None, is_nonzero=True)
+        left = left.but(
+            zero=None,
+            is_nonzero=True,
+            at_low=None if left.low == 0 else left.at_low,
+            at_high=None if left.high == 0 else left.at_high,
+        )
     return join(left, right)
 
 

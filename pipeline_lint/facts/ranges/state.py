@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import libcst as cst
+
 from pipeline_lint.facts.ranges.site import Bounds
+from pipeline_lint.facts.ranges.syntax import is_word
 from pipeline_lint.facts.ranges.value import INFINITY, Value, join, narrowed, widen
 
 _DEEPEST = 4
@@ -55,6 +58,8 @@ class State:
         """The value with what conditions say of it."""
         if value.empty is not None and self.nonempty and self._has_elements(value):
             value = value.but(empty=None)
+        if value.zero is not None and self.nonempty and self._is_count_of_some(value):
+            value = narrowed(value, 1.0, INFINITY, is_nonzero=True)
         bounds = self.bounds.get(value.number)
         if bounds is None:
             return value
@@ -63,6 +68,14 @@ class State:
             return value
         return narrowed(value, low, high, is_nonzero=is_nonzero)
 
+    def _is_count_of_some(self, value: Value) -> bool:
+        """Whether a value counts, over all dimensions, what a mask selects of which a condition told that it is some."""
+        made = value.made
+        if made is None or not value.is_count or made.operation not in ("sum", "count_nonzero"):
+            return False
+        is_over_all = isinstance(made.node, cst.Call) and len(made.node.args) == (not _is_method(made.node))
+        return is_over_all and any(each.root in self.nonempty for each in made.inputs)
+
     def _has_elements(self, value: Value, depth: int = 0) -> bool:
         """Whether a condition told that a value, or the mask that selected it, is not empty."""
         if value.root in self.nonempty:
@@ -70,6 +83,11 @@ class State:
         if value.made is None or depth >= _DEEPEST:
             return False
         return any(self._has_elements(each, depth + 1) for each in value.made.inputs if not each.is_constant)
+
+
+def _is_method(call: cst.Call) -> bool:
+    """Whether a reduction is written as a method, so that its input is no argument."""
+    return isinstance(call.func, cst.Attribute) and not is_word(call.func.value, "torch")
 
 
 class Effects:
