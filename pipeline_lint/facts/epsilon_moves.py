@@ -13,7 +13,7 @@ from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.roots import deviation_code, norm_code, rooted_operand
 from pipeline_lint.source import Source
 
-_INNER_BOUND = "1e-7"
+INNER_BOUND = "1e-7"
 """Not 0 in any dtype."""
 
 
@@ -45,8 +45,8 @@ def moved_into_root(source: Source, site: Site, outside: Outside) -> Fix | None:
     if operand is None or has_comment(source, outside.node) or isinstance(source.parent(outside.node), cst.Expr):
         return None
     if outside.is_bound:
-        code = f"{receiver_code(source, operand)}.clamp_min({_INNER_BOUND})"
-        return unsafe_fix(f"Clamp at `{_INNER_BOUND}` inside the root", replace(source, operand, code))
+        code = f"{receiver_code(source, operand)}.clamp_min({INNER_BOUND})"
+        return unsafe_fix(f"Clamp at `{INNER_BOUND}` inside the root", replace(source, operand, code))
     code, (start, end), (first, last) = source.code(root), source.span(root), source.span(operand)
     inner = f"{source.code(operand)} + {source.code(outside.epsilon)}"
     is_argument = isinstance(source.parent(operand), cst.Arg) and isinstance(operand, _TIGHTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -9,7 +10,7 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.guarding import has_comment, shown, with_keyword, with_method
+from pipeline_lint.facts.guarding import has_comment, receiver_code, shown, with_keyword, with_method
 from pipeline_lint.facts.half_values import Square, is_cast_back, is_half, square_below
 from pipeline_lint.facts.names import Names
 from pipeline_lint.facts.operations.results import NORMS
@@ -31,6 +32,8 @@ _LOSSES = (
     "nll_loss",
 )
 _WIDER = {"float32": "float", "float64": "double"}
+_CAST_UP = re.compile(r"\.(float|double)\(|float32|float64|\.to\(torch\.float")
+_LONGEST = 30
 _SQUARED = "300.0 ** 2 is inf in float16"
 _SUMMED = "the sum of 3 times 30000.0 is inf in float16"
 
@@ -102,17 +105,16 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
     given = site.values.get("dtype")
     later = later or (given.dtype if given is not None and square.site.result.dtype is None else None)
     is_late = later in _WIDER and square.value.dtype is None
-    if not is_late and site.name not in (*_SUMS, *_MEANS):
-        return None
     is_back = not is_late and _is_back(source, site, operand)
     if not (is_late or is_back or is_half(source, operand, square.value)):
         return None
     cast = _WIDER.get(later or "", "float")
+    base = receiver_code(source, operand)
     problem = f"; the cast to {later} comes after it" if is_late else ""
     return Finding(
         at=node,
         message=f"`{shown(source, node)}` is inf in float16 where `{shown(source, operand)}` is 256 or more{problem}; "
-        f"square `{shown(source, operand, limit=30)}.{cast}()`",
+        f"square `{base if len(base) <= _LONGEST else 'x'}.{cast}()`",
         confidence=Confidence.LIKELY,
         witness=_SQUARED,
         fix=lambda: _cast_before(source, square, cast, is_safe=not is_back),
@@ -121,8 +123,9 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
 
 def _is_back(source: Source, site: Site, operand: cst.BaseExpression) -> bool:
     function = source.function_of(site.node)
-    is_wider_elsewhere = function is None or "float" in source.code(function) or "double" in source.code(function)
-    return not is_wider_elsewhere and is_cast_back(source, site.node, operand)
+    if function is None or _CAST_UP.search(source.code(function)):
+        return False
+    return is_cast_back(source, site.node, operand)
 
 
 def _cast_before(source: Source, square: Square, cast: str, *, is_safe: bool) -> Fix | None:

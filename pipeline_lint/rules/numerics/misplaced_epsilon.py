@@ -11,7 +11,7 @@ from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.edits import replace, unsafe_fix
 from pipeline_lint.facts.clamp_bounds import DOMAINS, Crossed, PastDomain, bounds_past_domain, crossed_bounds
 from pipeline_lint.facts.divisors import why_zero
-from pipeline_lint.facts.epsilon_moves import moved_into_divisor, moved_into_root, turned, uncrossed
+from pipeline_lint.facts.epsilon_moves import INNER_BOUND, moved_into_divisor, moved_into_root, turned, uncrossed
 from pipeline_lint.facts.epsilons import Outside, epsilon_outside, is_epsilon, outside_of_quotient
 from pipeline_lint.facts.gradient_reach import is_model_or_loss, is_optimizer_code, may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment, shown
@@ -192,6 +192,8 @@ def _remedy(source: Source, root: cst.CSTNode, outside: Outside) -> str:
     deviation = deviation_code(source, root)
     if deviation is not None:
         return f"write `{deviation}`"
+    if outside.is_bound:
+        return f"bound what it is of, `x.clamp_min({INNER_BOUND}).sqrt()`"
     return f"write `torch.sqrt(x + {shown(source, outside.epsilon)})`"
 
 
