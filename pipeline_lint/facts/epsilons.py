@@ -82,7 +82,7 @@ def outside_of_quotient(source: Source, node: cst.CSTNode) -> Outside | None:
     outside = epsilon_outside(source, node)
     if outside is None or outside.is_bound or not _is_small(source, outside.epsilon):
         return None
-    return outside if not _is_needed(source, outside.node) else None
+    return outside if not is_needed(source, outside.node) else None
 
 
 def _is_small(source: Source, node: cst.BaseExpression) -> bool:
@@ -99,7 +99,7 @@ def _is_small(source: Source, node: cst.BaseExpression) -> bool:
     return is_epsilon(value) or (isinstance(value, cst.Attribute) and last_name(value) in ("eps", "tiny"))
 
 
-def _is_needed(source: Source, node: cst.BaseExpression) -> bool:
+def is_needed(source: Source, node: cst.BaseExpression) -> bool:
     """Whether what an expression is used for breaks at 0, where it stands or by the name that it is given."""
     for use in _uses(source, node):
         above = source.parent(use)

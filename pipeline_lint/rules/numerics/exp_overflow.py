@@ -119,11 +119,12 @@ def _hit(source: Source, site: Site) -> tuple[Hazard, Evidence] | None:
 
 def _weighed(source: Source, site: Site, value: Value, evidence: Evidence) -> Evidence:
     """The evidence, with what the code around says: whether it is trained, and whether the result is bounded."""
+    # A standard deviation that is learned as it is moves slowly; one that a network gives has that for its evidence.
     is_learned = value.made is not None and value.made.operation == "parameter"
     name = last_name(site.operands[_exponent_name(site)])
     if (
         not is_trained_code(source, site.node)
-        or (is_learned and not _LEARNED_SCALE.search(name))
+        or ((is_learned or name == "log_std") and not _LEARNED_SCALE.search(name))
         or _is_bounded_afterwards(source, site.node)
     ):
         return weakened(evidence, Confidence.POSSIBLE) or evidence

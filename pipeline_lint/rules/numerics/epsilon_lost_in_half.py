@@ -1,0 +1,178 @@
+"""TRN213: an epsilon that rounds to nothing in the dtype of the value it is to protect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import libcst as cst
+
+from pipeline_lint.diagnostic import Confidence, Fix
+from pipeline_lint.edits import replace, unsafe_fix
+from pipeline_lint.facts.calls import Calls
+from pipeline_lint.facts.dtype_operand import limit
+from pipeline_lint.facts.epsilons import is_needed
+from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS, rounded
+from pipeline_lint.facts.formulas import Formulas
+from pipeline_lint.facts.guarding import shown
+from pipeline_lint.facts.ranges.analysis import Ranges
+from pipeline_lint.facts.ranges.site import Site
+from pipeline_lint.facts.ranges.value import NUMBER, Value
+from pipeline_lint.rule import Finding, Rule
+from pipeline_lint.source import Source
+
+_SUMS = ("add", "sub")
+_BOUNDS = ("clamp", "clamp_min", "maximum", "clamp_max")
+_DEFAULTS = {"normalize": 1e-12, "cosine_similarity": 1e-8}
+"""Functions with an epsilon of their own, as torch documents it."""
+_HALF_WORDS = re.compile(r"float16|\.half\(|fp16|bfloat16|autocast|HalfTensor")
+_LARGEST = 1e-4
+"""A larger number is more than an epsilon."""
+
+
+class EpsilonLostInHalf(Rule):
+    """An epsilon that the dtype cannot hold is 0, and one that is too close to 1 is 1: it protects nothing.
+
+    The smallest positive float16 is 6e-8. A smaller constant, such as the 1e-8 of many papers, is rounded to 0 when it
+    meets a float16 tensor, so that x / (x.sum() + 1e-8) is 0 / 0 = NaN for a row of zeros, and log(p + 1e-8) is -inf
+    for p = 0, just as without it. `F.normalize`, whose own epsilon is 1e-12, and `F.cosine_similarity` with 1e-8 give NaN
+    for a vector of zeros in float16 for the same reason. bfloat16 has the range of float32 and holds 1e-8; what it
+    lacks are digits.
+
+    Close to 1 the digits count. 1 - 1e-7 is exactly 1.0 in bfloat16 and float16, and 1 - 1e-8 is 1.0 in float32
+    already: p.clamp(1e-8, 1 - 1e-8) lets p = 1 pass, and log(1 - p) after it is -inf.
+
+    | dtype | smallest positive number | nearest below 1 |
+    |---|---|---|
+    | float32 | 1e-45 | 1 - 6e-8 |
+    | bfloat16 | 9e-41 | 1 - 4e-3 |
+    | float16 | 6e-8 | 1 - 5e-4 |
+
+    Bad:
+        import torch
+
+        def normalize(weights):
+            weights = weights.half()
+            return weights / (weights.amax(dim=-1, keepdim=True) + 1e-8)
+    Good:
+        import torch
+
+        def normalize(weights):
+            weights = weights.half()
+            return weights / (weights.amax(dim=-1, keepdim=True) + torch.finfo(weights.dtype).eps)
+    Exempt: an epsilon where the value is float32 as far as the code tells, in a file that never speaks of half
+        precision: it is reported as possible only, which `--min-confidence possible` shows; constants that are added
+        for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python; `torch.finfo`.
+    Fix: Unsafe: `torch.finfo(x.dtype).eps` in the place of the constant, where an operand with the dtype is at hand:
+        0.001 in float16, 1.2e-7 in float32. Results move by that much.
+    Source: the figures were measured with torch 2.13 on CPU; IEEE 754 for the spacing of numbers.
+    """
+
+    code = "TRN213"
+    triggers = ("e-", "eps", "normalize(", "cosine_similarity(", "0.0000")
+
+    def check(self, source: Source) -> Iterator[Finding]:
+        """Every epsilon that is lost to rounding."""
+        if "torch" not in source.text:
+            return
+        ranges = source.fact(Ranges)
+        supports_half = _HALF_WORDS.search(source.text) is not None
+        for site in ranges.sites(*_SUMS):
+            yield from _of_sum(source, site, supports_half=supports_half)
+        for site in ranges.sites(*_BOUNDS):
+            yield from _of_bound(source, site, supports_half=supports_half)
+        for site in ranges.sites(*_DEFAULTS):
+            yield from _of_default(source, site)
+
+
+def _of_sum(source: Source, site: Site, *, supports_half: bool) -> Iterator[Finding]:
+    """`x + 1e-8` where what it is for breaks at 0."""
+    for name, other in (("other", "input"), ("input", "other")):
+        epsilon, value = site.operands.get(name), site.values.get(other)
+        number = source.fact(Formulas).number(epsilon) if epsilon is not None else None
+        if number is None or value is None or epsilon is None or value.kind == NUMBER or not 0 < number <= _LARGEST:
+            continue
+        if not value.may_be_zero or not isinstance(site.node, cst.BaseExpression):
+            continue
+        found = _lost(number, value, supports_half=supports_half)
+        if found is not None and is_needed(source, site.node):
+            yield _finding(source, site, epsilon, number, other, found)
+
+
+def _of_bound(source: Source, site: Site, *, supports_half: bool) -> Iterator[Finding]:
+    """`clamp(min=1e-8)`, and the upper bound of `clamp(1e-8, 1 - 1e-8)`."""
+    value = site.values.get("input")
+    if value is None or value.kind == NUMBER:
+        return
+    for name in ("min", "other", "max"):
+        bound = site.operands.get(name)
+        number = source.fact(Formulas).number(bound) if bound is not None else None
+        if number is None or bound is None:
+            continue
+        if name != "max" and 0 < number <= _LARGEST:
+            found = _lost(number, value, supports_half=supports_half)
+            if found is not None and isinstance(site.node, cst.BaseExpression) and is_needed(source, site.node):
+                yield _finding(source, site, bound, number, "input", found)
+        elif name == "max" and 1 - _LARGEST <= number < 1 and rounded(number, value.dtype) == 1:
+            dtype = value.dtype or DEFAULT_DTYPE
+            yield _finding(source, site, bound, number, "input", (Confidence.CERTAIN, dtype))
+
+
+def _of_default(source: Source, site: Site) -> Iterator[Finding]:
+    """`F.normalize(x)` of a float16 tensor."""
+    name = "x1" if site.name == "cosine_similarity" else "input"
+    value = site.values.get(name)
+    if value is None or value.dtype != "float16" or "eps" in site.operands or site.autocast is not None:
+        return
+    number = _DEFAULTS[site.name]
+    yield Finding(
+        at=site.node,
+        message=(
+            f"the epsilon of `{shown(source, site.node)}` is {number:g}, which is 0 in float16, so that a vector of "
+            "zeros gives NaN; compute it in float32, with `.float()`, or give it `eps=1e-3`"
+        ),
+        confidence=Confidence.LIKELY,
+        witness=f"{number:g} is 0 in float16, so the normal of a vector of zeros is 0 / 0",
+    )
+
+
+def _lost(number: float, value: Value, *, supports_half: bool) -> tuple[Confidence, str] | None:
+    """How sure it is that a small number is 0 beside a value, and in which dtype."""
+    if value.dtype in LIMITS:
+        return (Confidence.CERTAIN, value.dtype) if rounded(number, value.dtype) == 0 else None
+    if value.dtype is not None or rounded(number, "float16") != 0:
+        return None
+    return (Confidence.LIKELY if supports_half else Confidence.POSSIBLE), "float16"
+
+
+def _finding(
+    source: Source, site: Site, epsilon: cst.BaseExpression, number: float, name: str, found: tuple[Confidence, str]
+) -> Finding:
+    confidence, dtype = found
+    code = shown(source, epsilon)
+    if number > 0.5:
+        problem = f"`{code}` is exactly 1.0 in {dtype}, so that this bound lets 1 pass"
+        witness = f"{code} is exactly 1.0 in {dtype}"
+    else:
+        condition = "" if confidence is Confidence.CERTAIN else " where the value is half"
+        problem = f"`{code}` is 0 in {dtype}, so that it protects nothing{condition}"
+        witness = f"{number:g} is less than half of 6e-8, the smallest positive float16"
+    return Finding(
+        at=epsilon,
+        message=f"{problem}; use `torch.finfo(x.dtype).eps`",
+        confidence=confidence,
+        witness=witness,
+        fix=lambda: _fix(source, site, epsilon, number, name),
+    )
+
+
+def _fix(source: Source, site: Site, epsilon: cst.BaseExpression, number: float, name: str) -> Fix | None:
+    operand = site.operands.get(name)
+    operation = source.fact(Calls).operation(site.node)
+    if operand is None or (operation is not None and "out" in operation.operands):
+        return None
+    eps = limit(source, operand, site.values[name], "eps", at=site.node)
+    if eps is None:
+        return None
+    code = f"1 - {eps.code}" if number > 0.5 else eps.code
+    return unsafe_fix("Use an epsilon that the dtype holds", *eps.edits, replace(source, epsilon, code))
