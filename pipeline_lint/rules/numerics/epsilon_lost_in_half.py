@@ -14,6 +14,7 @@ from pipeline_lint.facts.dtype_operand import limit
 from pipeline_lint.facts.epsilons import is_needed
 from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS, rounded
 from pipeline_lint.facts.formulas import Formulas
+from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_code
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
@@ -35,8 +36,8 @@ class EpsilonLostInHalf(Rule):
 
     The smallest positive float16 is 6e-8. A smaller constant, such as the 1e-8 of many papers, is rounded to 0 when it
     meets a float16 tensor, so that x / (x.sum() + 1e-8) is 0 / 0 = NaN for a row of zeros, and log(p + 1e-8) is -inf
-    for p = 0, just as without it. `F.normalize`, whose own epsilon is 1e-12, and `F.cosine_similarity` with 1e-8 give NaN
-    for a vector of zeros in float16 for the same reason. bfloat16 has the range of float32 and holds 1e-8; what it
+    for p = 0, just as without it. `F.normalize`, whose own epsilon is 1e-12, and `F.cosine_similarity` with 1e-8 give
+    NaN for a vector of zeros in float16 for the same reason. bfloat16 has the range of float32 and holds 1e-8; what it
     lacks are digits.
 
     Close to 1 the digits count. 1 - 1e-7 is exactly 1.0 in bfloat16 and float16, and 1 - 1e-8 is 1.0 in float32
@@ -94,6 +95,8 @@ def _of_sum(source: Source, site: Site, *, supports_half: bool) -> Iterator[Find
             continue
         if not value.may_be_zero or not isinstance(site.node, cst.BaseExpression):
             continue
+        if is_optimizer_code(source, site.node):
+            continue
         found = _lost(number, value, supports_half=supports_half)
         if found is not None and is_needed(source, site.node):
             yield _finding(source, site, epsilon, number, other, found)
@@ -149,6 +152,8 @@ def _finding(
     source: Source, site: Site, epsilon: cst.BaseExpression, number: float, name: str, found: tuple[Confidence, str]
 ) -> Finding:
     confidence, dtype = found
+    if confidence is Confidence.LIKELY and not is_trained_code(source, site.node):
+        confidence = Confidence.POSSIBLE
     code = shown(source, epsilon)
     if number > 0.5:
         problem = f"`{code}` is exactly 1.0 in {dtype}, so that this bound lets 1 pass"
