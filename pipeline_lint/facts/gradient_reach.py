@@ -19,7 +19,7 @@ _NOT_TRAINED = re.compile(
     r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|test|tests|predict|prediction|infer|inference"
     r"|metric|metrics|accuracy|plot|draw|visuali[sz]e|show|report|summary|print|preprocess|postprocess|nms"
     r"|decode|generate|export|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler"
-    r"|augment|augmentation|transform|transforms|generation|ransac|loader|collate|dataset|datasets|demo|stats|statistics"
+    r"|augment|augmentation|transform|transforms|generation|ransac|loader|collate|dataset|datasets|demo|statistics"
     r"|processing|preprocessing|feature_extraction|exporter|clip_grad|grad_norm|data_utils|miou|fid|psnr"
     r"|ssim_metric)(_|$)",
     re.IGNORECASE,

@@ -28,6 +28,9 @@ _BOUND = "10.0"
 """exp(10) is 22026, which float16 holds, and a standard deviation or a scale of that size is past all use."""
 _LARGEST_HELD = 80.0
 """An exponent up to here overflows in none of float32 and bfloat16."""
+_WEIGHTS = Evidence(Confidence.LIKELY, "scores have no bounds, and in weights only their differences count")
+_NORMALIZING = ("multinomial",)
+_DEEPEST = 8
 _LEARNED_SCALE = re.compile(r"scale|temp|tau", re.IGNORECASE)
 _RATIO = Evidence(Confidence.LIKELY, "the log probabilities of two policies can lie more than 88 apart")
 _TABLES = ("arange", "linspace")
@@ -92,6 +95,36 @@ class ExpOverflow(Rule):
                 yield _finding(source, site, *hit)
 
 
+class _Normalized:
+    """Exponentials that are weights: divided by what was computed from them, or drawn from in proportion."""
+
+    def __init__(self, source: Source) -> None:
+        ranges = source.fact(Ranges)
+        self.nodes: set[int] = set()
+        for site in ranges.sites("div"):
+            below = _exponentials(site.values["other"])
+            if below:
+                self.nodes |= below & _exponentials(site.values["input"])
+        for site in ranges.sites(*_NORMALIZING):
+            self.nodes |= _exponentials(site.input)
+
+
+def _exponentials(value: Value) -> set[int]:
+    """Ids of the calls of `exp` that a value was computed from."""
+    found: set[int] = set()
+    waiting = [(value, 0)]
+    while waiting:
+        current, depth = waiting.pop()
+        made = current.made
+        if made is None or depth > _DEEPEST:
+            continue
+        if made.operation == "exp":
+            found.add(id(made.node))
+        else:
+            waiting.extend((each, depth + 1) for each in made.inputs)
+    return found
+
+
 def _exponent_name(site: Site) -> str:
     return "exponent" if site.name == "pow" else "input"
 
@@ -113,7 +146,10 @@ def _hit(source: Source, site: Site) -> tuple[Hazard, Evidence] | None:
     if evidence.confidence is Confidence.POSSIBLE:
         if any(word in source.code(site.node) for word in _TABLES):
             return None
-        evidence = _RATIO if _is_ratio(site) else evidence
+        if _is_ratio(site):
+            evidence = _RATIO
+        elif site.name == "exp" and id(site.node) in source.fact(_Normalized).nodes:
+            evidence = _WEIGHTS
     return overflow, _weighed(source, site, value, evidence)
 
 
