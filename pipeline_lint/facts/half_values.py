@@ -9,6 +9,7 @@ from typing import NamedTuple
 import libcst as cst
 
 from pipeline_lint.facts.calls import Calls
+from pipeline_lint.facts.epsilons import is_epsilon
 from pipeline_lint.facts.flow import Flow
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
@@ -23,6 +24,8 @@ _HALF_NAME = re.compile(
     re.IGNORECASE,
 )
 _CASTS = frozenset({"to", "type", "type_as", "float", "double", "bfloat16", "long", "int", "bool"})
+_CAST_UP = re.compile(r"\.(float|double)\(|float32|float64|torch\.(float|double)\b")
+_ASKS_HALF = re.compile(r"dtype\s*(==|in|is)\s*[\[({]?\s*torch\.(float16|half)\b")
 _LARGEST_ROOT = 256.0
 """Its square is the first that float16 does not hold."""
 
@@ -80,6 +83,8 @@ def is_cast_back(source: Source, node: cst.CSTNode, operand: cst.BaseExpression)
         return False
     while True:
         above = source.parent(node)
+        while isinstance(above, cst.BinaryOperation) and _is_number(above.left if above.right is node else above.right):
+            node, above = above, source.parent(above)
         call = source.parent(above) if above is not None else None
         if not isinstance(above, cst.Attribute | cst.Arg) or not isinstance(call, cst.Call):
             return False
@@ -88,6 +93,24 @@ def is_cast_back(source: Source, node: cst.CSTNode, operand: cst.BaseExpression)
         if source.fact(Calls).operation(call) is None:
             return False
         node = call
+
+
+def knows_half(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the function around a node asks for float16, and casts nothing to a wider dtype."""
+    function = source.function_of(node)
+    if function is None:
+        return False
+    code = source.code(function)
+    return _ASKS_HALF.search(code) is not None and not casts_up(code)
+
+
+def casts_up(code: str) -> bool:
+    """Whether code casts something to float32 or float64."""
+    return _CAST_UP.search(code) is not None
+
+
+def _is_number(node: cst.BaseExpression) -> bool:
+    return isinstance(node, cst.BaseNumber) or is_epsilon(node)
 
 
 def _is_dtype_of(source: Source, node: cst.BaseExpression, name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -11,7 +10,7 @@ from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.calls import Calls
 from pipeline_lint.facts.guarding import has_comment, receiver_code, shown, with_keyword, with_method
-from pipeline_lint.facts.half_values import Square, is_cast_back, is_half, square_below
+from pipeline_lint.facts.half_values import Square, casts_up, is_cast_back, is_half, knows_half, square_below
 from pipeline_lint.facts.names import Names
 from pipeline_lint.facts.operations.results import NORMS
 from pipeline_lint.facts.ranges.analysis import Ranges
@@ -32,7 +31,6 @@ _LOSSES = (
     "nll_loss",
 )
 _WIDER = {"float32": "float", "float64": "double"}
-_CAST_UP = re.compile(r"\.(float|double)\(|float32|float64|\.to\(torch\.float")
 _LONGEST = 30
 _SQUARED = "300.0 ** 2 is inf in float16"
 _SUMMED = "the sum of 3 times 30000.0 is inf in float16"
@@ -67,7 +65,7 @@ class HalfSumOverflow(Rule):
     Exempt: values of which nothing says that they are float16; those of autocast; values that are known to be small;
         sums of values up to 1 along a dimension. What says so is a cast, a dtype, a name such as `fp16_grads` or
         `g_16`, a cast to float32 after the square, and a mean of squares that is cast back to the dtype of what was
-        squared, although it was never cast to another.
+        squared, or computed in a function that asks for float16, although nothing was ever cast to another.
     Fix: Safe: `dtype=torch.float32` for sums, `.float()` before the square, in place of the cast after it. The result
         is float32 from there on, and the same wherever it was finite, but for fewer rounding errors. Unsafe where only
         a cast back tells of float16, since `.float()` would take digits off float64. There is none for losses (cast
@@ -105,7 +103,7 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
     given = site.values.get("dtype")
     later = later or (given.dtype if given is not None and square.site.result.dtype is None else None)
     is_late = later in _WIDER and square.value.dtype is None
-    is_back = not is_late and _is_back(source, site, operand)
+    is_back = not is_late and square.value.dtype is None and _is_back(source, site, operand)
     if not (is_late or is_back or is_half(source, operand, square.value)):
         return None
     cast = _WIDER.get(later or "", "float")
@@ -123,9 +121,9 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
 
 def _is_back(source: Source, site: Site, operand: cst.BaseExpression) -> bool:
     function = source.function_of(site.node)
-    if function is None or _CAST_UP.search(source.code(function)):
+    if function is None or casts_up(source.code(function)):
         return False
-    return is_cast_back(source, site.node, operand)
+    return is_cast_back(source, site.node, operand) or knows_half(source, site.node)
 
 
 def _cast_before(source: Source, square: Square, cast: str, *, is_safe: bool) -> Fix | None:
