@@ -145,9 +145,10 @@ def _of_fill(source: Source, each: ScoreFill) -> Iterator[Finding]:
 def _of_infinite(source: Source, each: ScoreFill) -> Confidence | None:
     fill = each.fill
     softmaxes = [site for site in each.softmaxes if site.name != SAFE_ATTENTION]
-    if not softmaxes or not fill.is_whole:
+    if not softmaxes or not fill.is_whole or fill.is_added:
+        # A product of 0 and inf is NaN in every row, and another rule's matter.
         return None
-    if not fill.is_added and all(site.masks for site in softmaxes):
+    if not fill.is_moved and all(site.masks for site in softmaxes):
         # What is NaN is thrown away, and the fill keeps the gradient off the scores.
         return None
     confidence = may_cover_a_row(fill.mask, source.code(each.mask))
