@@ -13,7 +13,7 @@ from pipeline_lint.facts.ranges.containers import element_of
 from pipeline_lint.facts.ranges.priors import value_named
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
-from pipeline_lint.facts.ranges.syntax import last_name
+from pipeline_lint.facts.ranges.syntax import is_word, last_name
 from pipeline_lint.facts.ranges.value import (
     INFINITY,
     NUMBER,
@@ -44,7 +44,7 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
     for part in parts:
         if isinstance(part, cst.Index):
             value = run.evaluate(part.value, state)
-            key.append(value.number)
+            key.append(_word(part.value) or value.number)
             if _is_mask(value):
                 mask = value
             index = value
@@ -145,6 +145,13 @@ def gives_positions(value: Value) -> bool:
         return False
     name = last_name(made.node.func)
     return name in _POSITIONS or _PAIRS.search(name) is not None
+
+
+def _word(node: cst.BaseExpression) -> str:
+    """`...` and `None`, which are the same wherever they stand, so that `x[..., 0]` is one value; empty for others."""
+    if isinstance(node, cst.Ellipsis):
+        return "..."
+    return "None" if is_word(node, "None") else ""
 
 
 def _is_mask(value: Value) -> bool:

@@ -70,3 +70,9 @@ def test_what_is_added_to_zeros_alone_leaves_none(filled: str) -> None:
 def test_what_is_added_elsewhere_leaves_them(filled: str) -> None:
     site = only_site(f"d = (x - y).abs()\nd = {filled}\ntorch.sqrt(d)", "sqrt")
     assert site.reached(site.hazards[0]) is not None
+
+
+@pytest.mark.parametrize("item", ["x[..., 0]", "x[:, None]", "x[..., 1:]", "x[0, :, 2]"])
+def test_an_item_is_the_same_wherever_it_is_taken(item: str) -> None:
+    site = only_site(f"return torch.where({item} > 0, {item}.log(), 0)", "log")
+    assert site.reached(site.hazards[0]) is None
