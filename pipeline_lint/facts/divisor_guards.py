@@ -33,7 +33,7 @@ def has_guard(source: Source, at: cst.CSTNode, operand: cst.BaseExpression, *, o
     if not paths:
         return False
     for test in conditions(source, at):
-        code = source.code(test)
+        code = source.module.code_for_node(test)
         if _PROVING.search(code) and paths & _paths(test, of_size=of_size):
             return True
     return False

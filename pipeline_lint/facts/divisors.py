@@ -61,7 +61,7 @@ _CANCELLED = "elements that add up to 0"
 _INITIAL = "it is "
 """How a constant speaks of itself; that what was filled or counted since is still 0 takes more."""
 _NOTHING_KNOWN = Evidence(Confidence.POSSIBLE, "nothing in the code rules it out")
-_DEEPEST = 8
+_DEEPEST = 6
 _MOST_ORIGINS = 200
 
 
@@ -124,7 +124,7 @@ def _of_form(source: Source, site: Site, name: str, numerator: Value | None) -> 
         or _of_overlap(value, numerator)
         or _of_one_element(value, numerator)
         or _of_sine(value)
-        or _of_coordinate(source, site, node)
+        or _of_coordinate(site, node)
         or _of_density(value, node, numerator)
         or _of_name(value, node)
         or _of_running_total(source, unwrapped(node))
@@ -166,9 +166,10 @@ def _of_running_total(source: Source, node: cst.BaseExpression) -> Evidence | No
     if owner is None or function is None:
         return None
     assigned = source.fact(Attributes).assigned(owner, path.removeprefix("self."))
-    starts_at_zero = any(isinstance(each, cst.BaseNumber) and float(each.evaluated_value) == 0 for each in assigned)
+    numbers = [each for each in assigned if isinstance(each, cst.Integer | cst.Float)]
+    starts_at_zero = any(number.evaluated_value == 0 for number in numbers)
     is_counted_here = re.compile(rf"{re.escape(path)}\s*\+?=[^=]")
-    if not starts_at_zero or None not in assigned or is_counted_here.search(source.code(function)):
+    if not starts_at_zero or None not in assigned or is_counted_here.search(source.module.code_for_node(function)):
         return None
     return Evidence(Confidence.LIKELY, f"`{path}` is 0 before anything was counted")
 
@@ -294,20 +295,21 @@ def _names_in(node: cst.CSTNode) -> Iterator[str]:
         waiting.extend(current.children)
 
 
-def _made(value: Value, depth: int = 0) -> Iterator[Made]:
-    """How a value was made, through what is 0 where its input is."""
-    if depth > _DEEPEST:
-        return
-    made = value.made
-    if made is None:
-        for choice in value.choices:
-            yield from _made(choice, depth + 1)
-        return
-    yield made
-    if made.operation in _PASSED or made.operation in ("add", "where"):
-        for each in made.inputs:
-            if not each.is_constant:
-                yield from _made(each, depth + 1)
+def _made(value: Value) -> Iterator[Made]:
+    """How a value was made, in any of the ways that it may have been, through what is 0 where its input is."""
+    waiting, seen = [(value, 0)], set[int]()
+    while waiting and len(seen) < _MOST_ORIGINS:
+        each, depth = waiting.pop()
+        if id(each) in seen or depth > _DEEPEST:
+            continue
+        seen.add(id(each))
+        made = each.made
+        if made is None:
+            waiting.extend((choice, depth + 1) for choice in reversed(each.choices))
+            continue
+        yield made
+        if made.operation in _PASSED or made.operation in ("add", "where"):
+            waiting.extend((source, depth + 1) for source in reversed(made.inputs) if not source.is_constant)
 
 
 def _origins(value: Value) -> set[int]:
@@ -366,13 +368,13 @@ def _of_sine(value: Value) -> Evidence | None:
     return None
 
 
-def _of_coordinate(source: Source, site: Site, node: cst.BaseExpression) -> Evidence | None:
+def _of_coordinate(site: Site, node: cst.BaseExpression) -> Evidence | None:
     """`points / points[..., 2:]`: a perspective projection, whose depth is 0 for a point beside the camera."""
     numerator = site.operands.get("input")
     if numerator is None or not isinstance(node, cst.Subscript):
         return None
     base = numerator.value if isinstance(numerator, cst.Subscript) else numerator
-    if source.code(node.value) != source.code(base) or not _picks_last_coordinate(node):
+    if not node.value.deep_equals(base) or not _picks_last_coordinate(node):
         return None
     return Evidence(Confidence.LIKELY, "a coordinate that is 0")
 

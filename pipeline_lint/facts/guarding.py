@@ -21,7 +21,8 @@ def receiver_code(source: Source, node: cst.BaseExpression) -> str:
 
 def shown(source: Source, node: cst.CSTNode, *, limit: int = _SHORTEST_ELLIPSIS) -> str:
     """The node's code in one line, as a message can quote it; shortened where it is long."""
-    code = " ".join(source.code(node).split())
+    # Rendered alone: most messages are of findings that are not shown, and a position costs the statement around it.
+    code = " ".join(source.module.code_for_node(node).split())
     return code if len(code) <= limit else f"{code[: limit - 3]}..."
 
 

@@ -45,7 +45,7 @@ def is_of_several(source: Source, site: Site) -> bool:
     if _is_flag(site.operands.get("dim"), "False"):
         # `x.std(False)` is the overload that takes `unbiased` first.
         return True
-    return any(_ASKS_SIZE.search(source.code(test)) for test in conditions(source, site.node))
+    return any(_ASKS_SIZE.search(source.module.code_for_node(test)) for test in conditions(source, site.node))
 
 
 def why_one(source: Source, site: Site) -> Evidence:
@@ -128,7 +128,7 @@ def _is_of_parameter(source: Source, node: cst.BaseExpression) -> bool:
         return False
     for above in source.ancestors(node):
         loop = above.for_in if isinstance(above, cst.BaseComp) else above
-        if isinstance(loop, cst.For | cst.CompFor) and "parameters(" in source.code(loop.iter):
+        if isinstance(loop, cst.For | cst.CompFor) and "parameters(" in source.module.code_for_node(loop.iter):
             return base.value in _targets(loop.target) or _OF_MODEL.search(base.value) is not None
     return False
 
