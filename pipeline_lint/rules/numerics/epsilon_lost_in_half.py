@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -18,15 +19,20 @@ from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_cod
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
-from pipeline_lint.facts.ranges.value import NUMBER, Value
+from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Value
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
 _SUMS = ("add", "sub")
+_FACTORS = ("add", "sub", "rsub", "mul", "minimum")
 _BOUNDS = ("clamp", "clamp_min", "maximum", "clamp_max")
 _DEFAULTS = {"normalize": 1e-12, "cosine_similarity": 1e-8}
 """Functions with an epsilon of their own, as torch documents it."""
 _HALF_WORDS = re.compile(r"float16|\.half\(|fp16|bfloat16|autocast|HalfTensor")
+_CAST_UP = re.compile(r"\.(float|double)\(|float32|float64")
+_CAST_BACK = re.compile(r"\.(?:float\(\)|to\(torch\.float(?:32)?\)).*\.(?:type_as\(|to\([^()]*dtype\b)")
+"""`super().forward(x.float()).type_as(x)`: half comes in, and is widened where it matters. Autocast does so by itself: it
+runs the norm in `F.normalize` in float32."""
 _LARGEST = 1e-4
 """A larger number is more than an epsilon."""
 
@@ -41,7 +47,8 @@ class EpsilonLostInHalf(Rule):
     lacks are digits.
 
     Close to 1 the digits count. 1 - 1e-7 is exactly 1.0 in bfloat16 and float16, and 1 - 1e-8 is 1.0 in float32
-    already: p.clamp(1e-8, 1 - 1e-8) lets p = 1 pass, and log(1 - p) after it is -inf.
+    already: p.clamp(1e-8, 1 - 1e-8) lets p = 1 pass, and log(1 - p) after it is -inf. The same is true of -1 + 1e-8, of
+    log(1 + 1e-8 - p) and of acos(x * (1 - 1e-8)), where Python's number is rounded before it meets the tensor.
 
     | dtype | smallest positive number | nearest below 1 |
     |---|---|---|
@@ -63,7 +70,9 @@ class EpsilonLostInHalf(Rule):
             return weights / (weights.amax(dim=-1, keepdim=True) + torch.finfo(weights.dtype).eps)
     Exempt: an epsilon where the value is float32 as far as the code tells, in a file that never speaks of half
         precision: it is reported as possible only, which `--min-confidence possible` shows; constants that are added
-        for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python; `torch.finfo`.
+        for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python; `torch.finfo`;
+        `F.normalize` where nothing says that it is of float16, but for a layer, `F.normalize(x) * self.scale`, in a
+        file that casts to float32 and back; `F.layer_norm`, whose default of 1e-5 float16 holds, with finite gradients.
     Fix: Unsafe: `torch.finfo(x.dtype).eps` in the place of the constant, where an operand with the dtype is at hand:
         0.001 in float16, 1.2e-7 in float32. Results move by that much.
     Source: the figures were measured with torch 2.13 on CPU; IEEE 754 for the spacing of numbers.
@@ -82,6 +91,8 @@ class EpsilonLostInHalf(Rule):
             yield from _of_sum(source, site, supports_half=supports_half)
         for site in ranges.sites(*_BOUNDS):
             yield from _of_bound(source, site, supports_half=supports_half)
+        for site in ranges.sites(*_FACTORS):
+            yield from _of_factor(source, site)
         for site in ranges.sites(*_DEFAULTS):
             yield from _of_default(source, site)
 
@@ -116,16 +127,43 @@ def _of_bound(source: Source, site: Site, *, supports_half: bool) -> Iterator[Fi
             found = _lost(number, value, supports_half=supports_half)
             if found is not None and isinstance(site.node, cst.BaseExpression) and is_needed(source, site.node):
                 yield _finding(source, site, bound, number, "input", found)
-        elif name == "max" and 1 - _LARGEST <= number < 1 and rounded(number, value.dtype) == 1:
+        elif _is_lost_beside_one(number, value) and (number > 0) == (name == "max"):
             dtype = value.dtype or DEFAULT_DTYPE
             yield _finding(source, site, bound, number, "input", (Confidence.CERTAIN, dtype))
+
+
+def _of_factor(source: Source, site: Site) -> Iterator[Finding]:
+    """`x * (1 - 1e-8)`, `1 + 1e-8 - p`: the number is 1 beside a tensor."""
+    for name, other in (("other", "input"), ("input", "other")):
+        factor, value = site.operands.get(name), site.values.get(other)
+        number = source.fact(Formulas).number(factor) if factor is not None else None
+        if factor is None or value is None or number is None or value.kind == NUMBER:
+            continue
+        if _is_lost_beside_one(number, value) and (value.kind == TENSOR or _is_argument(source, site.node)):
+            dtype = value.dtype or DEFAULT_DTYPE
+            yield _finding(source, site, factor, number, other, (Confidence.CERTAIN, dtype))
+
+
+def _is_argument(source: Source, node: cst.CSTNode) -> bool:
+    """Whether what is computed goes to a function of torch, so that it is a tensor."""
+    above = source.parent(node)
+    call = source.parent(above) if isinstance(above, cst.Arg) else None
+    return call is not None and source.fact(Calls).operation(call) is not None
+
+
+def _is_lost_beside_one(number: float, value: Value) -> bool:
+    """Whether a number that differs a little from 1 or -1 is that beside a value."""
+    is_close = 0 < abs(1 - abs(number)) <= _LARGEST
+    return is_close and abs(rounded(number, value.dtype)) == 1
 
 
 def _of_default(source: Source, site: Site) -> Iterator[Finding]:
     """`F.normalize(x)` of a float16 tensor."""
     name = "x1" if site.name == "cosine_similarity" else "input"
-    value = site.values.get(name)
-    if value is None or value.dtype != "float16" or "eps" in site.operands or site.autocast is not None:
+    value, operand = site.values.get(name), site.operands.get(name)
+    if value is None or operand is None or "eps" in site.operands or site.autocast is not None:
+        return
+    if value.dtype != "float16" and not (value.dtype is None and _is_layer_of_half(source, site, operand)):
         return
     number = _DEFAULTS[site.name]
     yield Finding(
@@ -137,6 +175,18 @@ def _of_default(source: Source, site: Site) -> Iterator[Finding]:
         confidence=Confidence.LIKELY,
         witness=f"{number:g} is 0 in float16, so the normal of a vector of zeros is 0 / 0",
     )
+
+
+def _is_layer_of_half(source: Source, site: Site, operand: cst.BaseExpression) -> bool:
+    """Whether it is a normalization layer, whose inputs may be all zeros, in a file that casts half up and back."""
+    if site.name != "normalize" or _CAST_UP.search(source.code(operand)) or not _CAST_BACK.search(source.text):
+        return False
+    node: cst.CSTNode = site.node
+    while isinstance(above := source.parent(node), cst.BinaryOperation):
+        if isinstance(above.operator, cst.Multiply) and source.code(above.right).startswith("self."):
+            return True
+        node = above
+    return False
 
 
 def _lost(number: float, value: Value, *, supports_half: bool) -> tuple[Confidence, str] | None:
@@ -155,9 +205,12 @@ def _finding(
     if confidence is Confidence.LIKELY and not is_trained_code(source, site.node):
         confidence = Confidence.POSSIBLE
     code = shown(source, epsilon)
-    if number > 0.5:
-        problem = f"`{code}` is exactly 1.0 in {dtype}, so that this bound lets 1 pass"
-        witness = f"{code} is exactly 1.0 in {dtype}"
+    if abs(number) > 0.5:
+        one = math.copysign(1.0, number)
+        is_bound = site.name in _BOUNDS or site.name == "minimum"
+        effect = f"this bound lets {one:g} pass" if is_bound else "the epsilon is lost"
+        problem = f"`{code}` is exactly {one} in {dtype}, so that {effect}"
+        witness = f"{code} is exactly {one} in {dtype}"
     else:
         condition = "" if confidence is Confidence.CERTAIN else " where the value is half"
         problem = f"`{code}` is 0 in {dtype}, so that it protects nothing{condition}"
@@ -179,5 +232,8 @@ def _fix(source: Source, site: Site, epsilon: cst.BaseExpression, number: float,
     eps = limit(source, operand, site.values[name], "eps", at=site.node)
     if eps is None:
         return None
-    code = f"1 - {eps.code}" if number > 0.5 else eps.code
+    code = eps.code
+    if abs(number) > 0.5:
+        code = f"{math.copysign(1, number):.0f} {'-' if (abs(number) < 1) == (number > 0) else '+'} {eps.code}"
+        code = code if isinstance(source.parent(epsilon), cst.Arg) else f"({code})"
     return unsafe_fix("Use an epsilon that the dtype holds", *eps.edits, replace(source, epsilon, code))
