@@ -31,8 +31,8 @@ _DEFAULTS = {"normalize": 1e-12, "cosine_similarity": 1e-8}
 _HALF_WORDS = re.compile(r"float16|\.half\(|fp16|bfloat16|autocast|HalfTensor")
 _CAST_UP = re.compile(r"\.(float|double)\(|float32|float64")
 _CAST_BACK = re.compile(r"\.(?:float\(\)|to\(torch\.float(?:32)?\)).*\.(?:type_as\(|to\([^()]*dtype\b)")
-"""`super().forward(x.float()).type_as(x)`: half comes in, and is widened where it matters. Autocast does so by itself: it
-runs the norm in `F.normalize` in float32."""
+"""`super().forward(x.float()).type_as(x)`: half comes in, and is widened where it matters. Autocast does so by itself,
+and runs the norm in `F.normalize` in float32."""
 _LARGEST = 1e-4
 """A larger number is more than an epsilon."""
 
