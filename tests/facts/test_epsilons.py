@@ -6,7 +6,7 @@ import libcst as cst
 import pytest
 
 from pipeline_lint.documents import open_document
-from pipeline_lint.facts.epsilons import epsilon_outside, is_epsilon
+from pipeline_lint.facts.epsilons import epsilon_outside, is_epsilon, outside_of_quotient
 from pipeline_lint.parsing import parse
 from pipeline_lint.source import Source
 
@@ -63,3 +63,46 @@ def test_an_epsilon_is_outside_where_it_meets_the_result(code: str, is_bound: bo
 )
 def test_elsewhere_it_is_not(code: str) -> None:
     assert epsilon_outside(*root_in(code)) is None
+
+
+def quotient_in(body: str) -> tuple[Source, cst.BinaryOperation]:
+    """The division of `a` in a function's body."""
+    code = (
+        "import torch\n\nEPS = 1e-6\n\n\ndef f(a, b, noise_eps, eps=1e-8):\n    " + body.replace("\n", "\n    ") + "\n"
+    )
+    source: Source = parse(open_document("example.py", code.encode()))
+    (node,) = (each for each in source.nodes(cst.BinaryOperation) if source.code(each).strip("()") == "a / b")
+    return source, node
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return a / b + eps",
+        "return EPS + a / b",
+        "return 2 * (a / b + 1e-6)",
+        "q = a / b + eps\nreturn q.sum()",
+        "q = a / b + eps\nreturn q / 2",
+        "tiny = torch.finfo(a.dtype).eps\nreturn a / b + tiny",
+    ],
+)
+def test_an_epsilon_behind_a_quotient_does_nothing(body: str) -> None:
+    assert outside_of_quotient(*quotient_in(body)) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return a / b",
+        "return torch.log(a / b + eps)",
+        "return (a / b + eps).sqrt()",
+        "return 1 / (a / b + eps)",
+        "q = a / b + eps\nreturn q * q.log()",
+        "q = a / b + eps\nreturn b / q",
+        "return a / b + noise_eps",
+        "eps = torch.randn_like(a)\nreturn a / b + eps",
+        "return (a / b).clamp(min=eps)",
+    ],
+)
+def test_an_epsilon_may_be_for_what_follows_or_be_noise(body: str) -> None:
+    assert outside_of_quotient(*quotient_in(body)) is None
