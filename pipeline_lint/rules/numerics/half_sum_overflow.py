@@ -66,14 +66,14 @@ class HalfSumOverflow(Rule):
     Exempt: values of which nothing says that they are float16; those of autocast; values that are known to be small;
         sums of values up to 1 along a dimension. What says so is a cast, a dtype, a name such as `fp16_grads` or
         `g_16`, a cast to float32 after the square, and a mean of squares that is cast back to the dtype of what was
-        squared, or computed in a function that asks for float16, although nothing was ever cast to another; of a mean
-        squared error also another one in the same function whose operands are cast. `F.smooth_l1_loss` and
+        squared, or computed in a function that asks for float16, although nothing was ever cast to another; and for a
+        mean squared error another one in the same function whose operands are cast. `F.smooth_l1_loss` and
         `F.huber_loss` do not square large errors.
-    Fix: Safe: `dtype=torch.float32` for sums, `.float()` before the square, in place of the cast after it. The result
-        is float32 from there on, and the same wherever it was finite, but for fewer rounding errors. Unsafe where only
-        a cast back tells of float16, since `.float()` would take digits off float64, and for a mean squared error, whose
-        operands are cast. There is none for other losses (cast their arguments), with `out=`, in place, and where a
-        comment would be lost.
+    Fix: Safe: `dtype=torch.float32` for sums, `.float()` before the square, in place of the cast after it. The
+        result is float32 from there on, and the same wherever it was finite, but for fewer rounding errors.
+        Unsafe where only a cast back tells of float16, since `.float()` would take digits off float64, and for
+        a mean squared error, whose operands are cast. There is none for other losses (cast their arguments),
+        with `out=`, in place, and where a comment would be lost.
     Source: the figures were measured with torch 2.13 on CPU.
     """
 
