@@ -20,7 +20,7 @@ from pipeline_lint.source import Source
 _HALF_NAME = re.compile(
     r"(^|_)(fp16|float16)(_|$)|^half_(grads?|gradients?|params?|parameters|weights?|tensors?|inputs?)$"
     r"|(^|_)(grads?|gradients?|params?|parameters|weights?|activations?|logits|loss|losses)_half$"
-    r"|^(g|grads?|gradients?|p|params?|parameters|weights?|tensors?|x)_?16$",
+    r"|^(g|grads?|gradients?|p|params?|parameters|weights?)_?16$",
     re.IGNORECASE,
 )
 _CASTS = frozenset({"to", "type", "type_as", "float", "double", "bfloat16", "long", "int", "bool"})
@@ -65,7 +65,8 @@ def square_below(source: Source, value: Value) -> Square | None:
             if not exponent.is_constant or exponent.low < 2:
                 return None
         case "mul":
-            if "other" not in site.operands or not same(base, site.values["other"]):
+            other = site.values.get("other")
+            if other is None or "other" not in site.operands or not same(base, other) or base.dtype != other.dtype:
                 return None
             operands.append(site.operands["other"])
         case _:
@@ -111,6 +112,23 @@ def casts_up(code: str) -> bool:
 
 def _is_number(node: cst.BaseExpression) -> bool:
     return isinstance(node, cst.BaseNumber) or is_epsilon(node)
+
+
+def wider_after(source: Source, node: cst.CSTNode) -> str | None:
+    """The dtype, float32 or float64, that what is computed from a node is cast to by a method behind it."""
+    ranges = source.fact(Ranges)
+    while True:
+        above = source.parent(node)
+        while isinstance(above, cst.BinaryOperation) and _is_number(above.left if above.right is node else above.right):
+            node, above = above, source.parent(above)
+        call = source.parent(above) if above is not None else None
+        site = ranges.site(call) if isinstance(above, cst.Attribute | cst.Arg) and call is not None else None
+        if site is None or "input" not in site.operands:
+            return None
+        if site.name in _CASTS:
+            is_wider = site.input.dtype is None and site.result.dtype in ("float32", "float64")
+            return site.result.dtype if is_wider else None
+        node = site.node
 
 
 def _is_dtype_of(source: Source, node: cst.BaseExpression, name: str) -> bool:

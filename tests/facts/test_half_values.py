@@ -7,7 +7,7 @@ from textwrap import indent
 import pytest
 
 from pipeline_lint.documents import open_document
-from pipeline_lint.facts.half_values import is_cast_back, is_half, knows_half, square_below
+from pipeline_lint.facts.half_values import is_cast_back, is_half, knows_half, square_below, wider_after
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.parsing import parse
@@ -107,3 +107,18 @@ def test_a_cast_back_is_one_to_the_dtype_of_what_was_squared(body: str, is_back:
 def test_a_function_knows_float16_that_asks_for_it_and_casts_nothing_up(body: str, knows: bool) -> None:
     source, site = total(body)
     assert knows_half(source, site.node) == knows
+
+
+@pytest.mark.parametrize(
+    ("body", "dtype"),
+    [
+        ("return x.square().sum().float()", "float32"),
+        ("return (x.square().sum() + 1e-5).sqrt().to(torch.float64)", "float64"),
+        ("return x.square().sum().half()", None),
+        ("return (x.square().sum() * y).float()", None),
+        ("return x.square().sum()", None),
+    ],
+)
+def test_a_cast_to_a_wider_dtype_may_come_late(body: str, dtype: str | None) -> None:
+    source, site = total(body)
+    assert wider_after(source, site.node) == dtype

@@ -10,7 +10,15 @@ from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.calls import Calls
 from pipeline_lint.facts.guarding import has_comment, receiver_code, shown, with_keyword, with_method
-from pipeline_lint.facts.half_values import Square, casts_up, is_cast_back, is_half, knows_half, square_below
+from pipeline_lint.facts.half_values import (
+    Square,
+    casts_up,
+    is_cast_back,
+    is_half,
+    knows_half,
+    square_below,
+    wider_after,
+)
 from pipeline_lint.facts.loss_casts import cast_operands, has_cast_twin
 from pipeline_lint.facts.names import Names
 from pipeline_lint.facts.operations.results import NORMS
@@ -69,11 +77,12 @@ class HalfSumOverflow(Rule):
         squared, or computed in a function that asks for float16, although nothing was ever cast to another; and for a
         mean squared error another one in the same function whose operands are cast. `F.smooth_l1_loss` and
         `F.huber_loss` do not square large errors.
-    Fix: Safe: `dtype=torch.float32` for sums, `.float()` before the square, in place of the cast after it. The
-        result is float32 from there on, and the same wherever it was finite, but for fewer rounding errors.
-        Unsafe where only a cast back tells of float16, since `.float()` would take digits off float64, and for
-        a mean squared error, whose operands are cast. There is none for other losses (cast their arguments),
-        with `out=`, in place, and where a comment would be lost.
+    Fix: `dtype=torch.float32` for sums, `.float()` before the square, in place of the cast after it. Safe where the
+        result was float32 anyway, and where it is one number, which leaves the dtype of others as it is: it is the same
+        wherever it was finite, but for fewer rounding errors. Unsafe along a dimension, for a float32 tensor comes out
+        that the code behind may not expect; where only a cast back tells of float16, since `.float()` would take digits
+        off float64; for variances; and for a mean squared error, whose operands are cast. There is none for other
+        losses (cast their arguments), with `out=`, in place, and where a comment would be lost.
     Source: the figures were measured with torch 2.13 on CPU.
     """
 
@@ -95,6 +104,9 @@ class HalfSumOverflow(Rule):
                     yield finding
             elif site.name in _SUMS and _is_half_sum(source, site):
                 yield _of_sum(source, site)
+        for site in ranges.sites("var"):
+            if site.values["input"].dtype == "float16" and isinstance(site.node, cst.Call):
+                yield _of_variance(source, site)
         for site in ranges.sites(*_LOSSES):
             if "input" not in site.operands:
                 continue
@@ -113,6 +125,8 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
     later = site.input.dtype if square.site.result.dtype is None else None
     given = site.values.get("dtype")
     later = later or (given.dtype if given is not None and square.site.result.dtype is None else None)
+    if square.site.result.dtype is None:
+        later = later or wider_after(source, site.node)
     is_late = later in _WIDER and square.value.dtype is None
     is_back = not is_late and square.value.dtype is None and _is_back(source, site, operand)
     if not (is_late or is_back or is_half(source, operand, square.value)):
@@ -126,8 +140,13 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
         f"square `{base if len(base) <= _LONGEST else 'x'}.{cast}()`",
         confidence=Confidence.LIKELY,
         witness=_SQUARED,
-        fix=lambda: _cast_before(source, square, cast, is_safe=not is_back),
+        fix=lambda: _cast_before(source, square, cast, is_safe=is_late or (not is_back and _is_whole(site))),
     )
+
+
+def _is_whole(site: Site) -> bool:
+    """Whether the result is one number, whose dtype does not change that of what it is combined with."""
+    return site.name != "cumsum" and "dim" not in site.operands
 
 
 def _is_back(source: Source, site: Site, operand: cst.BaseExpression) -> bool:
@@ -177,7 +196,20 @@ def _in_float32(source: Source, site: Site) -> Fix | None:
     if operation is None or operation.is_inplace or "out" in operation.operands or has_comment(source, site.node):
         return None
     dtype = source.fact(Names).reference("torch.float32", at=site.node)
-    return safe_fix("Add up in float32", *dtype.edits, with_keyword(source, operation.call, f"dtype={dtype.code}"))
+    fix = safe_fix if _is_whole(site) else unsafe_fix
+    return fix("Add up in float32", *dtype.edits, with_keyword(source, operation.call, f"dtype={dtype.code}"))
+
+
+def _of_variance(source: Source, site: Site) -> Finding:
+    operand = site.operands["input"]
+    return Finding(
+        at=site.node,
+        message=f"`{shown(source, site.node)}` is inf in float16 where the standard deviation is 256 or more; "
+        "take the variance of `.float()` values",
+        confidence=Confidence.LIKELY,
+        witness="the variance of 300.0 and -300.0 is inf in float16, where their standard deviation is 424.2",
+        fix=lambda: unsafe_fix("Cast before the variance", with_method(source, operand, "float()")),
+    )
 
 
 def _is_summed(site: Site) -> bool:
