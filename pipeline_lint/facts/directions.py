@@ -21,6 +21,7 @@ _ROTATION = re.compile(
 )
 _QUATERNION = re.compile(r"(^|_)(quat|quats|quaternions?)(_|$|\d)", re.IGNORECASE)
 _ACTION = re.compile(r"action|squash|tanh", re.IGNORECASE)
+_CORRELATION = re.compile(r"(^|_)(corr\w*|rho|pearson\w*)(_|$|\d)", re.IGNORECASE)
 _CONVERSION = re.compile(r"rot|quat|euler|angle|axis|so3|se3|log_?map", re.IGNORECASE)
 _COSINE = re.compile(
     r"(^|_)(cos\w*|sin\w*|dots?|dot_?prod\w*|inner\w*|sims?|similarit\w+|corr\w*)(_|$|\d)", re.IGNORECASE
@@ -44,16 +45,35 @@ _PARALLEL = _edge("the cosine of parallel vectors is 1, or by rounding 1.0000001
 _IDENTITY = _edge("the trace of a rotation by 0 is 3, or by rounding 3.0000002")
 _AXES = _edge("an entry of a rotation about an axis by 90 degrees is 1, or by rounding 1.0000001")
 _SATURATED = _edge("a squashed action is 1 where tanh saturates", is_crossed=False)
+_CORRELATED = _edge("the correlation of proportional series is 1, or by rounding 1.0000001")
+_BOUNDARY = _edge("a point at the boundary of the ball has the norm 1", is_crossed=False)
+_POINT = _edge("the distance of equal points is 0", is_crossed=False)
+_CROSSED_POINT = _edge("the distance of equal points is 0, or by rounding less")
 _NO_ROTATION = _edge("the real part of a quaternion without rotation is 1", is_crossed=False)
 
 
 def edge_of(source: Source, function: str, argument: cst.BaseExpression, value: Value) -> Edge | None:
     """Why the argument of an inverse function, whose range is not known, is 1 at times; None where nothing tells."""
-    if function == "atanh":
-        return _SATURATED if value.is_unknown and _ACTION.search(_name(argument)) else None
-    if function not in ("acos", "asin"):
-        return None
-    return _edge_of_value(value) or _edge_of_code(source, argument, value)
+    match function:
+        case "acos" | "asin":
+            return _edge_of_value(value) or _edge_of_code(source, argument, value)
+        case "atanh":
+            return _edge_of_atanh(argument, value)
+        case "acosh":
+            # Of what else than a distance in hyperbolic space?
+            return _POINT if value.low >= 1 else _CROSSED_POINT
+    return None
+
+
+def _edge_of_atanh(argument: cst.BaseExpression, value: Value) -> Edge | None:
+    made, name = value.made, _name(argument)
+    if value.is_unknown and _ACTION.search(name):
+        return _SATURATED
+    if value.is_unknown and _CORRELATION.search(name):
+        return _CORRELATED
+    if made is not None and made.operation == "div" and _is_norm(made.inputs[1]):
+        return _CORRELATED
+    return _BOUNDARY if _is_norm(value) else None
 
 
 def _edge_of_value(value: Value, depth: int = 0) -> Edge | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import libcst as cst
+
+from pipeline_lint.facts.events import called_name
 from pipeline_lint.facts.ranges.value import NUMBER, Evidence, Value
 
 _LOWER_BOUNDS = frozenset({"clamp", "clamp_min", "maximum", "max"})
@@ -9,6 +12,7 @@ _REPLACEMENTS = frozenset({"masked_fill", "where", "nan_to_num"})
 _PASSED_THROUGH = frozenset({"div", "mul", "neg", "abs", "softplus", "exp", "sqrt", "masked_select"})
 _NOT_COMPUTED = frozenset({"call", "attribute", "parameter"})
 _CREATED = frozenset({"tensor", "as_tensor", "scalar_tensor", "full", "full_like", "zeros", "zeros_like", "eye"})
+_CONSTRUCTORS = frozenset({"Tensor", "FloatTensor", "DoubleTensor", "HalfTensor"})
 _WRITTEN_OUT = frozenset({"it is 0", "eye has zeros", "a condition that holds nowhere"})
 _DEEPEST = 4
 
@@ -17,6 +21,8 @@ def is_opaque(value: Value) -> bool:
     """Whether nothing is known of a value, neither its size nor how it was computed, but that it is a quotient."""
     made = value.made
     if not value.is_unknown or (made is not None and made.operation not in {*_NOT_COMPUTED, "div"}):
+        return False
+    if made is not None and isinstance(made.node, cst.Call) and called_name(made.node) in _CONSTRUCTORS:
         return False
     return made is None or made.operation != "div" or is_opaque(made.inputs[0])
 
@@ -45,6 +51,14 @@ def is_guarded(value: Value, depth: int = 0) -> bool:
     if name in _CREATED:
         return True
     return name in _PASSED_THROUGH and any(is_guarded(each, depth + 1) for each in inputs[:1])
+
+
+def has_epsilon(value: Value) -> bool:
+    """Whether a positive constant was added to a value, which keeps it from 0 if it is not negative."""
+    made = value.made
+    return (
+        made is not None and made.operation == "add" and any(each.is_constant and each.low > 0 for each in made.inputs)
+    )
 
 
 def is_signed_sum(value: Value, depth: int = 0) -> bool:

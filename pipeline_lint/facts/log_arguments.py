@@ -8,7 +8,8 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.guarded_values import is_guarded, is_opaque
+from pipeline_lint.facts.events import called_name
+from pipeline_lint.facts.guarded_values import has_epsilon, is_guarded, is_opaque
 from pipeline_lint.facts.logarithm_formulas import LogarithmFormulas, factors, feeds_only_its_argument_times
 from pipeline_lint.facts.operations.results import without_epsilon
 from pipeline_lint.facts.ranges.analysis import Ranges
@@ -16,6 +17,12 @@ from pipeline_lint.facts.ranges.value import Evidence, Value, same_elements
 from pipeline_lint.source import Source
 
 _TARGET = re.compile(r"(^|_)(targets?|labels?|y_?true|gt|ground_truth|one_?hots?)(_|$)", re.IGNORECASE)
+_PROBABILITY_NAME = re.compile(r"^(pt|p_t|pi)$|(^|_)(probs?|probabilit(y|ies))(_|$)", re.IGNORECASE)
+_DISCRIMINATOR = re.compile(r"discriminator|^net_?D$|^D$")
+_DISCRIMINATED = re.compile(r"^D_?(real|fake)|^(real|fake)_prob", re.IGNORECASE)
+_SPECTRUM = re.compile(r"(^|_)(mels?|mel_?specs?|specs?|spectro(gram)?s?|magnitudes?|mags?)(_|$)", re.IGNORECASE)
+_OF_MAGNITUDES = frozenset("abs square pow sqrt sum mean matmul mul div view_as_real clamp clamp_min".split())
+_DEEPEST = 6
 _VARIANCE = re.compile(r"(^|_)(var(iances?)?|covar?)(_|$)", re.IGNORECASE)
 _EXTENT = re.compile(r"(^|_)(g?[wh]|[gt]wh|wh|widths?|heights?)s?$", re.IGNORECASE)
 _ANCHOR = re.compile(r"anchor|prior|proposal|default_box", re.IGNORECASE)
@@ -23,6 +30,7 @@ _ANCHOR = re.compile(r"anchor|prior|proposal|default_box", re.IGNORECASE)
 _PROBABILITY = Evidence(Confidence.LIKELY, "a probability rounds to 0")
 _COMPLEMENT = Evidence(Confidence.LIKELY, "a probability rounds to 1")
 _SHARE = Evidence(Confidence.LIKELY, "an element that has no part of the sum")
+_SILENCE = Evidence(Confidence.LIKELY, "silence has no magnitude")
 _DEGENERATE = Evidence(Confidence.LIKELY, "a degenerate box has no width or height")
 _DIFFERENCE = Evidence(Confidence.LIKELY, "rounding takes a difference of variances below 0")
 
@@ -30,19 +38,26 @@ _DIFFERENCE = Evidence(Confidence.LIKELY, "rounding takes a difference of varian
 def evidence_at_zero(source: Source, log: cst.Call, argument: cst.BaseExpression, value: Value) -> Evidence | None:
     """Why an argument is 0 at times; None where nothing says so."""
     made = value.made
+    is_beside_complement = source.fact(LogarithmFormulas).is_beside_complement(log, argument)
     if made is not None and made.operation == "sub" and made.inputs[0].is_constant and made.inputs[0].low == 1:
         # log(1 - x): hardly anything else is subtracted from 1 under a logarithm.
         return _COMPLEMENT if is_opaque(made.inputs[1]) else None
-    if is_opaque(value):
-        if _is_of_box(argument):
-            return _DEGENERATE
-        if _is_share(value):
-            return _SHARE
-        if source.fact(LogarithmFormulas).is_beside_complement(log, argument) or _is_of_probability(
-            source, log, argument
-        ):
-            return _PROBABILITY
-    return None
+    if made is not None and made.operation == "neg" and is_beside_complement:
+        return _COMPLEMENT if is_opaque(made.inputs[0]) else None
+    if value.low > 0 or is_guarded(value) or has_epsilon(value):
+        return None
+    if _SPECTRUM.search(_last_word(argument)) or _is_of_spectrum(value):
+        return _SILENCE
+    if not value.is_unknown:
+        return None
+    if _PROBABILITY_NAME.search(_last_word(argument)) or _is_of_discriminator(argument):
+        return _PROBABILITY
+    if is_opaque(value) and _is_of_box(argument):
+        return _DEGENERATE
+    if is_opaque(value) and _is_share(value):
+        return _SHARE
+    is_beside_complement = is_beside_complement and is_opaque(value)
+    return _PROBABILITY if is_beside_complement or _is_of_probability(source, log, argument) else None
 
 
 def evidence_below_zero(value: Value) -> Evidence | None:
@@ -52,6 +67,25 @@ def evidence_below_zero(value: Value) -> Evidence | None:
         is_plain = not any(each.is_constant or is_guarded(each) for each in made.inputs)
         return _DIFFERENCE if is_plain and _VARIANCE.search(_last_word(made.node.left)) else None
     return None
+
+
+def _is_of_discriminator(argument: cst.BaseExpression) -> bool:
+    match argument:
+        case cst.Call(func=cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name))):
+            return _DISCRIMINATOR.search(name) is not None
+        case cst.Name(value=name):
+            return _DISCRIMINATED.search(name) is not None
+    return False
+
+
+def _is_of_spectrum(value: Value, depth: int = 0) -> bool:
+    made = value.made
+    if made is None or depth > _DEEPEST or not made.inputs or value.low > 0 or has_epsilon(value):
+        return False
+    name = called_name(made.node) if made.operation == "call" and isinstance(made.node, cst.Call) else ""
+    if name.endswith("fft") or name in ("stft", "spectrogram"):
+        return True
+    return made.operation in _OF_MAGNITUDES and any(_is_of_spectrum(each, depth + 1) for each in made.inputs)
 
 
 def _is_share(value: Value) -> bool:

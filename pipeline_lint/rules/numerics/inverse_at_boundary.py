@@ -30,6 +30,7 @@ _EDGES = {
     "logit": "0 or 1",
     "acosh": "1",
 }
+_CLAMPS = frozenset({"clamp", "clamp_min", "clamp_max", "maximum", "minimum", "max", "min"})
 _LARGEST_MARGIN = 0.01
 """How far inside the domain a clamp's bound is still one at the edge."""
 
@@ -71,9 +72,9 @@ class InverseAtBoundary(Rule):
     Exempt: an argument that the code keeps inside by a distance that its dtype holds (of unknown dtype, that float32
         holds), also by a factor below 1 or a condition; `torch.logit` with such an `eps`; a gradient that is infinite
         where the value is finite (acos, asin, acosh at the edge) in code that nobody differentiates: `no_grad`,
-        metrics, data preparation; results that are thrown away afterwards, which is where-nan-gradient. Of acos, asin
-        and their like of a value of which nothing is known, only a possible defect is reported, which
-        `--min-confidence possible` shows.
+        metrics, data preparation; results that are thrown away afterwards, which is where-nan-gradient. Of a value
+        of which nothing is known only a possible defect is reported, which `--min-confidence possible` shows; that of
+        acosh, which is 1 for equal points, is a likely one.
     Fix: Unsafe: the argument is clamped inside the domain by `torch.finfo(x.dtype).eps`, or `eps=` given to
         `torch.logit`; bounds of a clamp that is there already are moved. An angle of 0 becomes 0.0005 in float32, 0.04
         in float16 and 0.125 in bfloat16, with a gradient of 0, so you may want atan2 instead, or the computation in
@@ -117,7 +118,7 @@ def _hit(source: Source, site: Site) -> tuple[Hazard, Evidence] | None:
         is_sum = site.name == "logit" and is_signed_sum(value)
         if is_sum or is_guarded(value) or is_written_out(evidence):
             return hazard, Evidence(Confidence.POSSIBLE, evidence.witness)
-        is_clamped = value.made is not None and value.made.operation.startswith("clamp")
+        is_clamped = value.made is not None and value.made.operation in _CLAMPS
         # That something lies beyond the bound of a clamp is what its author expects, and no more.
         return hazard, (weakened(evidence) if is_clamped else evidence) or evidence
     is_selected = any(mask.selects_by(value) for mask in site.masks)
