@@ -230,7 +230,6 @@ _SYNONYMS: Mapping[str, str] = {
     "less_equal": "le",
     "moveaxis": "movedim",
     "multiply": "mul",
-    "mvlgamma": "multigammaln",
     "negative": "neg",
     "not_equal": "ne",
     "psi": "digamma",
@@ -432,11 +431,6 @@ f scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causa
 t deg2rad rad2deg bitwise_not isneginf isposinf(input, *, out)
 m deg2rad rad2deg bitwise_not isneginf isposinf(input)
 s exp2 expm1 log1p i0e i1e bessel_j0 bessel_j1(input, *, out)
-ts polygamma(n, input, *, out)
-s zeta(input, other, *, out)
-s multigammaln(input, p, *, out)
-t mvlgamma(input, p, *, out)
-m mvlgamma(input, p)
 t bitwise_and bitwise_or bitwise_xor logical_xor copysign ldexp(input, other, *, out)
 m bitwise_and bitwise_or bitwise_xor logical_xor copysign ldexp(input, other)
 t isclose allclose(input, other, rtol, atol, equal_nan)
@@ -513,7 +507,6 @@ m inner vdot ger kron(input, other)
 t tensordot(input, other, dims, out)
 t cross(input, other, dim, *, out)
 m cross(input, other, dim)
-t chain_matmul(*matrices)
 l multi_dot(tensors, *, out)
 l matmul(input, other, *, out)
 l matrix_exp(input)

@@ -86,10 +86,13 @@ def _clipped(operands: Operands, name: str, lower: float, upper: float) -> Value
     low, high = min(max(value.low, lower), upper), max(min(value.high, upper), lower)
     at_low: Evidence | None = value.at_low
     at_high: Evidence | None = value.at_high
+    is_default = name != "hardtanh" or (lower, upper) == (-1.0, 1.0)
     if value.low < low:
         at_low = results.reached_certainly(f"{name}({lower - 1})", str(lower), value.dtype)
+        at_low = at_low if is_default else Evidence(results.CERTAIN, f"{name} gives its bound {lower}")
     if value.high > high:
         at_high = results.reached_certainly(f"{name}({upper + 1})", str(upper), value.dtype)
+        at_high = at_high if is_default else Evidence(results.CERTAIN, f"{name} gives its bound {upper}")
     return results.computed(
         operands,
         name,
@@ -179,11 +182,16 @@ def _softplus_curve(operands: Operands) -> Curve | None:
     return Curve("softplus", function, image=(0.0, INFINITY), at_left=saturation, steps=8)
 
 
-def _of_gelu(operands: Operands) -> Curve | None:
-    # The two forms differ by up to 5e-4; with `tanh` there is no knowing better than this.
-    if results.is_given(operands, "approximate"):
-        return Curve("gelu", lambda number: min(_gelu(number), number) - 1e-3, turns=(-0.7517915251,), steps=8)
-    return Curve("gelu", _gelu, turns=(-0.7517915251,), passes_zero=True, steps=8)
+_GELU = Curve("gelu", _gelu, turns=(-0.7517915251,), passes_zero=True, steps=8)
+
+
+def _of_gelu(operands: Operands) -> Value:
+    result = _GELU.transfer(operands)
+    if "approximate" in operands:
+        # Its two forms differ by less than 1e-3.
+        result.low = result.low - 1e-3 if result.low < 0 else max(result.low - 1e-3, 0.0)
+        result.high = result.high + 1e-3 if result.high > 0 else min(result.high + 1e-3, 0.0)
+    return result
 
 
 def _of_glu(operands: Operands) -> Value:
@@ -320,7 +328,7 @@ ROWS: dict[str, Row] = {
     "elu": _with_settings("elu", _elu("elu")),
     "celu": _with_settings("celu", _elu("celu")),
     "softplus": _with_settings("softplus", _softplus_curve),
-    "gelu": _with_settings("gelu", _of_gelu),
+    "gelu": Row(_of_gelu),
     "glu": Row(_of_glu),
     "prelu": Row(_of_prelu),
     "rrelu": Row(_of_rrelu),

@@ -450,7 +450,7 @@ def _is_range(one: Value, other: Value) -> bool:
 
 
 def _of_div(operands: Operands) -> Value:
-    if results.is_given(operands, "rounding_mode"):
+    if "rounding_mode" in operands:
         return _floored(operands, "div")
     return divided(operands, "div", operands.input, operands["other"])
 
@@ -531,7 +531,9 @@ def _hazards_of_divisor(value: str, gradient: str) -> Callable[[Operands], tuple
 
 def _of_division(operands: Operands) -> tuple[Hazard, ...]:
     one, other = operands.input, operands["other"]
-    spoils_both = one.is_constant and one.low == 0
+    if "rounding_mode" in operands:
+        return (Hazard("other", 0.0, 0.0, "inf", "finite"),)
+    spoils_both = (one.is_constant and one.low == 0) or same(one, other)
     if not spoils_both and other.made is not None and results.are_related(one, other):
         # What makes the divisor 0 makes the numerator 0, too: x / x.norm(), (x * m).sum() / m.sum().
         spoils_both = one.zero is not None or one.is_unknown or one.may_be_zero
@@ -669,7 +671,9 @@ def _hazards_of_power(operands: Operands) -> tuple[Hazard, ...]:
         if not is_whole:
             found.append(Hazard("input", -INFINITY, -smallest, "nan", "nan"))
         return tuple(found)
-    if exponent.low >= 0 and exponent.high < 1:
+    if exponent.low >= 0 and (
+        exponent.high < 1 or 0 < exponent.low < 1 or (exponent.low == 0 and exponent.at_low is not None)
+    ):
         return (
             Hazard("input", 0.0, 0.0, "finite", "inf"),
             Hazard("input", -INFINITY, -smallest, "nan", "nan"),
@@ -752,7 +756,9 @@ def _inner_end(one: Value, other: Value, end: float, *, is_low: bool) -> Evidenc
         if bound.is_constant and bound.low == end:
             exceeds = value.low < end if is_low else value.high > end
             if exceeds:
-                return bound.at_low
+                # Of a value of which nothing is known, nobody knows whether it ever meets its bound.
+                is_met = (value.at_low if is_low else value.at_high) is not None
+                return bound.at_low if is_met else weakened(bound.at_low)
             return value.at_low if is_low else value.at_high
     if one.is_constant or other.is_constant:
         varying = other if one.is_constant else one
@@ -977,20 +983,25 @@ def _hazards_of_xlogy(name: str) -> Callable[[Operands], tuple[Hazard, ...]]:
         beyond = floats.next_below(edge, dtype)
         return (
             Hazard("other", edge, edge, at_edge, "nan" if one.may_be_zero else "inf"),
-            Hazard("other", -INFINITY, beyond, "nan", "nan"),
+            *(() if one.is_constant and one.low == 0 else (Hazard("other", -INFINITY, beyond, "nan", "nan"),)),
         )
 
     return hazards
 
 
-def _of_two(name: str) -> Row:
+def _hazards_of_ldexp(operands: Operands) -> tuple[Hazard, ...]:
+    first = math.ceil(math.log2(results.limits_of(operands.input.dtype).max))
+    return (Hazard("other", first, INFINITY, "inf", "inf"),)
+
+
+def _of_two(name: str, hazards: Callable[[Operands], tuple[Hazard, ...]] | tuple[Hazard, ...] = ()) -> Row:
     """A function of two arguments of whose range nothing is said."""
 
     def transfer(operands: Operands) -> Value:
         one, other = operands.input, operands["other"]
         return results.anything(operands, name, one, other, dtype=results.result_dtype(one, other))
 
-    return Row(transfer)
+    return Row(transfer, hazards)
 
 
 def _of_copysign(operands: Operands) -> Value:
@@ -1057,7 +1068,7 @@ ROWS: dict[str, Row] = {
     "bitwise_not": Row(_of_bitwise_not),
     "lerp": Row(_of_lerp),
     "addcmul": Row(_of_addcmul),
-    "addcdiv": Row(_of_addcdiv),
+    "addcdiv": Row(_of_addcdiv, (Hazard("tensor2", 0.0, 0.0, "inf", "inf"),)),
     "logaddexp": Row(_of_logaddexp("logaddexp")),
     "logaddexp2": Row(_of_logaddexp("logaddexp2")),
     "hypot": Row(_of_hypot, _hazards_of_hypot),
@@ -1066,5 +1077,5 @@ ROWS: dict[str, Row] = {
     "xlog1py": Row(_of_xlogy("xlog1py"), _hazards_of_xlogy("xlog1py")),
     "copysign": Row(_of_copysign),
     "heaviside": Row(_of_heaviside),
-    "ldexp": _of_two("ldexp"),
+    "ldexp": _of_two("ldexp", _hazards_of_ldexp),
 }

@@ -181,7 +181,7 @@ def _of_bernoulli(operands: Operands) -> Value:
     )
 
 
-def _of_randint(name: str) -> Row:
+def _of_randint(name: str, *, is_like: bool = False) -> Row:
     """Random whole numbers below an end, from 0 or a start on."""
 
     def transfer(operands: Operands) -> Value:
@@ -191,7 +191,7 @@ def _of_randint(name: str) -> Row:
         if "low_or_high" in operands:
             # `randint(10, (3,))` has its size second, `randint(1, 10, (3,))` its end.
             start, end = (first, second) if second.kind == NUMBER else (constant(0.0), first)
-        dtype = results.given_dtype(operands, "int64")
+        dtype = _dtype(operands, is_like=True) if is_like else results.given_dtype(operands, "int64")
         if second.kind not in (NUMBER, SEQUENCE) and {"low_or_high", "high"} <= operands.values.keys():
             return _new(operands, name, min(0.0, first.low), INFINITY, dtype=dtype, is_count=first.low >= 0)
         high = max(end.high - 1, start.low)
@@ -338,7 +338,7 @@ ROWS: dict[str, Row] = {
     "normal": Row(_of_normal),
     "bernoulli": Row(_of_bernoulli),
     "randint": _of_randint("randint"),
-    "randint_like": _of_randint("randint_like"),
+    "randint_like": _of_randint("randint_like", is_like=True),
     "randperm": _positions("randperm"),
     "multinomial": _positions("multinomial"),
     "arange": Row(_of_arange),

@@ -9,7 +9,7 @@ from pipeline_lint.facts import floats
 from pipeline_lint.facts.operations import results
 from pipeline_lint.facts.operations.curves import Curve, Hazards, rows, saturates
 from pipeline_lint.facts.operations.row import Hazard, Row
-from pipeline_lint.facts.ranges.value import INFINITY, Operands, Value
+from pipeline_lint.facts.ranges.value import INFINITY, Evidence, Made, Operands, Value
 
 _NORMAL = statistics.NormalDist()
 _HALF_PI = math.pi / 2
@@ -152,9 +152,11 @@ def _of_logit(operands: Operands) -> tuple[Hazard, ...]:
     dtype = operands.input.dtype
     found = []
     if floats.rounded(eps, dtype) == 0:
-        found.append(Hazard("input", -INFINITY, 0.0, "inf", "inf"))
+        found.append(Hazard("input", 0.0, 0.0, "inf", "inf"))
+        found.append(Hazard("input", -INFINITY, -results.limits_of(dtype).smallest, "inf", "finite"))
     if floats.rounded(1 - eps, dtype) == 1:
-        found.append(Hazard("input", 1.0, INFINITY, "inf", "inf"))
+        found.append(Hazard("input", 1.0, 1.0, "inf", "inf"))
+        found.append(Hazard("input", floats.next_above(1.0, dtype), INFINITY, "inf", "finite"))
     return tuple(found)
 
 
@@ -296,12 +298,45 @@ def _sign(name: str) -> Row:
     return Row(transfer)
 
 
+def _of_logit_with_eps(operands: Operands) -> Value:
+    """`logit(x, eps)` clamps its argument first."""
+    eps = operands.number("eps") if results.is_given(operands, "eps") else 0.0
+    value = operands.input
+    dtype = results.float_dtype(value)
+    if eps is None or not 0 <= eps < 0.5:
+        return results.anything(operands, "logit", value, dtype=dtype)
+    if eps:
+        lower, upper = floats.rounded(eps, dtype), floats.rounded(1 - eps, dtype)
+        low, high = min(max(value.low, lower), upper), max(min(value.high, upper), lower)
+        bound = Evidence(results.CERTAIN, f"logit clamps its argument by {eps}")
+        clamped = value.but(
+            low=low,
+            high=high,
+            at_low=bound if value.low < low else value.at_low,
+            at_high=bound if value.high > high else value.at_high,
+        )
+        result = _BY_NAME["logit"].transfer(Operands(operands.node, {"input": clamped}))
+        result.made = Made("logit", operands.node, (value,))
+        return result
+    return _BY_NAME["logit"].transfer(operands)
+
+
+def _of_lgamma(operands: Operands) -> Value:
+    value = operands.input
+    if value.low < 0:
+        return results.anything(operands, "lgamma", value, dtype=results.float_dtype(value))
+    return _BY_NAME["lgamma"].transfer(operands)
+
+
 def _rounded(operands: Operands) -> Value:
     if "decimals" in operands:
         value = operands.input
         return results.anything(operands, "round", value, dtype=value.dtype, zero=value.zero)
     return _BY_NAME["round"].transfer(operands)
 
+
+_POLES = (Hazard("input", 0.0, 0.0, "inf", "inf"), Hazard("input", -INFINITY, -1.0, "nan", "finite"))
+"""Of the gamma function and its kin: below 0 at the whole numbers only."""
 
 _BY_NAME = {curve.name: curve for curve in _CURVES}
 
@@ -325,11 +360,11 @@ ROWS: dict[str, Row] = {
         erfinv=_outside(1.0, "inf", "inf", "nan"),
         acosh=_of_acosh,
         ndtri=_of_unit_interval,
-        logit=_of_logit,
         entr=_of_entr,
-        lgamma=(Hazard("input", 0.0, 0.0, "inf", "inf"),),
     ),
     "round": Row(_rounded),
+    "logit": Row(_of_logit_with_eps, _of_logit),
+    "lgamma": Row(_of_lgamma, _POLES),
     "sin": _periodic("sin", is_zero_at_zero=True),
     "cos": _periodic("cos", is_one_at_zero=True),
     "tan": _unbounded("tan", passes_zero=True),
@@ -338,15 +373,9 @@ ROWS: dict[str, Row] = {
     "frac": _bounded("frac", -1.0, 1.0, passes_zero=True),
     "sign": _sign("sign"),
     "sgn": _sign("sgn"),
-    "digamma": _unbounded("digamma", (Hazard("input", 0.0, 0.0, "inf", "inf"),)),
-    "polygamma": _unbounded("polygamma"),
-    "multigammaln": _unbounded("multigammaln"),
-    "zeta": _unbounded("zeta"),
-    "i0": _unbounded("i0", _overflow(is_even=True)),
+    "digamma": _unbounded("digamma", _POLES),
     "i0e": _bounded("i0e", 0.0, 1.0),
-    "i1": _unbounded("i1", passes_zero=True),
     "i1e": _bounded("i1e", -1.0, 1.0, passes_zero=True),
-    "erfcx": _bounded("erfcx", 0.0, INFINITY),
     "log_ndtr": _bounded("log_ndtr", -INFINITY, 0.0),
     "bessel_j0": _bounded("bessel_j0", -1.0, 1.0),
     "bessel_j1": _bounded("bessel_j1", -1.0, 1.0, passes_zero=True),

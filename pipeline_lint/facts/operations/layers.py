@@ -143,7 +143,7 @@ def _pooled(name: str, *, is_maximum: bool) -> Row:
             dtype=value.dtype,
             kind=TENSOR,
         )
-        if results.is_given(operands, "return_indices"):
+        if results.is_on(operands, "return_indices"):
             return results.sequence(operands, name, result, results.indices(operands, name, value))
         if results.is_given(operands, "divisor_override"):
             return results.anything(operands, name, value, dtype=value.dtype)

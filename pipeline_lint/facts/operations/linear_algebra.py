@@ -103,13 +103,10 @@ def _of_norm(name: str) -> Row:
         zero = results.ZEROS
         if results.is_difference(value) or (value.made is not None and value.made.operation == "sub"):
             zero = results.EQUAL
-        order = operands["p"] if "p" in operands else operands["ord"]
         at_high = either(
             value.at_high if value.high == INFINITY else None, value.at_low if value.low == -INFINITY else None
         )
         low = _smallest_norm(operands, name, value)
-        is_nonzero = value.is_nonzero and not results.is_given(operands, "p") and not results.is_given(operands, "ord")
-        del order
         result = results.computed(
             operands,
             name,
@@ -117,7 +114,7 @@ def _of_norm(name: str) -> Row:
             INFINITY,
             value,
             at_high=at_high,
-            zero=None if is_nonzero or not value.may_be_zero else zero,
+            zero=zero if value.may_be_zero else None,
             dtype=dtype,
             kind=TENSOR,
         )
@@ -134,7 +131,11 @@ def _smallest_norm(operands: Operands, name: str, value: Value) -> float:
     if value.low <= 0 <= value.high or name == "matrix_norm" or "p" in operands or "ord" in operands:
         return 0.0
     dtype = results.float_dtype(value)
-    return max(floats.next_below(min(abs(value.low), abs(value.high)), dtype, 8), 0.0)
+    smallest = min(abs(value.low), abs(value.high))
+    # What is too small to be squared has a norm of 0.
+    if floats.rounded(smallest * smallest, dtype) < results.limits_of(dtype).tiny:
+        return 0.0
+    return max(floats.next_below(smallest, dtype, 8), 0.0)
 
 
 def _distance(name: str, first: str, second: str, zero: Evidence = _EQUAL_POINTS) -> Row:
@@ -202,6 +203,7 @@ def _of_cov(name: str, low: float, high: float) -> Row:
             value,
             at_low=OPPOSITE if high == 1 else None,
             at_high=PARALLEL if high == 1 else None,
+            nan=results.EQUAL if name == "corrcoef" else None,
             dtype=results.float_dtype(value),
             kind=TENSOR,
         )
@@ -269,7 +271,6 @@ ROWS: dict[str, Row] = {
     "addmv": _of_sum_of_product("addmv", "mat", "vec"),
     "addr": _of_sum_of_product("addr", "vec1", "vec2"),
     "cross": _anything("cross", "input", "other"),
-    "chain_matmul": _anything("chain_matmul", "matrices"),
     "multi_dot": _anything("multi_dot", "tensors"),
     **{
         name: _anything(name)
@@ -279,11 +280,12 @@ ROWS: dict[str, Row] = {
             "matrix_exp",
             "matrix_power",
             "logdet",
-            "eigvals",
             "eigvalsh",
             "cholesky",
         )
     },
+    # Its values are complex, which no dtype of the table is.
+    "eigvals": Row(lambda operands: results.anything(operands, "eigvals", operands.input)),
     "det": Row(
         lambda operands: results.anything(
             operands, "det", operands.input, dtype=results.float_dtype(operands.input), zero=_SINGULAR

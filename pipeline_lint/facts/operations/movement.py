@@ -19,6 +19,7 @@ from pipeline_lint.facts.ranges.value import (
     constant,
     either,
     join,
+    weakened,
 )
 
 _RESHAPED = """
@@ -70,7 +71,7 @@ def _of_msort(operands: Operands) -> Value:
 
 
 def _of_unique(operands: Operands) -> Value:
-    if any(results.is_given(operands, name) for name in ("return_inverse", "return_counts")):
+    if any(results.is_on(operands, name) for name in ("return_inverse", "return_counts")):
         return Value(kind=SEQUENCE, made=Made("unique", operands.node, (operands.input,)))
     return results.picked(operands.input, kind=TENSOR)
 
@@ -128,6 +129,7 @@ def _joined(operands: Operands, name: str, one: Value, other: Value, dtype: str 
         dtype=dtype or results.result_dtype(one, other),
         kind=TENSOR,
         items=None,
+        choices=(),
     )
 
 
@@ -146,7 +148,7 @@ def _scattered(name: str) -> Callable[[Operands], Value]:
     def transfer(operands: Operands) -> Value:
         value = operands.input
         parameter = next((each for each in ("src", "source", "value", "values") if each in operands), "src")
-        if results.is_given(operands, "reduce") or (name == "index_put" and results.is_given(operands, "accumulate")):
+        if "reduce" in operands or results.is_on(operands, "accumulate"):
             return results.anything(operands, name, value, operands[parameter], dtype=value.dtype)
         return _joined(operands, name, value, operands[parameter], value.dtype)
 
@@ -170,7 +172,7 @@ def _added_up(name: str) -> Callable[[Operands], Value]:
             value,
             source,
             # Nothing is added to some of them.
-            zero=value.zero if value.is_constant else both(value.zero, source.zero),
+            zero=weakened(value.zero if value.is_constant else both(value.zero, source.zero)),
             dtype=value.dtype,
             kind=TENSOR,
             is_count=source.is_integer and source.low >= 0 and value.is_constant,
@@ -193,7 +195,8 @@ def _of_pad(operands: Operands) -> Value:
 def _with_zero(operands: Operands, name: str) -> Value:
     """Some elements give way to 0."""
     value = operands.input
-    zero = Evidence(results.CERTAIN, f"{name} puts 0 there")
+    # `diag` of a matrix takes elements, and adds none.
+    zero = Evidence(results.LIKELY if name == "diag" else results.CERTAIN, f"{name} puts 0 there")
     return results.computed(
         operands,
         name,
@@ -225,9 +228,9 @@ def _of_nan_to_num(operands: Operands) -> Value:
         low,
         high,
         value,
-        at_low=found.at_low if low == found.low else None,
-        at_high=found.at_high if high == found.high else None,
-        zero=either(value.zero, value.nan) if "nan" not in operands else found.zero,
+        at_low=value.at_low if low == value.low else None,
+        at_high=value.at_high if high == value.high else None,
+        zero=either(value.zero, value.nan) if "nan" not in operands else value.zero,
         dtype=value.dtype,
         kind=TENSOR,
     )
@@ -245,7 +248,8 @@ def _of_nonzero(name: str) -> Callable[[Operands], Value]:
 
 
 def _of_meshgrid(operands: Operands) -> Value:
-    return results.picked(results.elements(operands["tensors"]), kind=SEQUENCE, items=None)
+    whole = results.hull([results.elements(each) for each in operands.rest or (operands["tensors"],)])
+    return results.picked(whole, kind=SEQUENCE, items=None)
 
 
 ROWS: dict[str, Row] = {

@@ -186,6 +186,11 @@ def is_given(operands: Operands, name: str) -> bool:
     return name in operands and operands[name].kind != OTHER
 
 
+def is_on(operands: Operands, name: str) -> bool:
+    """Whether a flag is given, and may be true."""
+    return is_given(operands, name) and operands.number(name) != 0
+
+
 def picked(value: Value, **changes: object) -> Value:
     """Some of the elements: what made them goes on, but they are not all of them."""
     number = fresh_number()
@@ -233,7 +238,13 @@ def elements(value: Value) -> Value:
     """The elements of a tuple or list of tensors, or of a tensor."""
     if value.items:
         return hull(elements(each) for each in value.items)
-    return value.but(kind=TENSOR) if value.kind == SEQUENCE else value
+    if value.kind != SEQUENCE:
+        return value
+    made = value.made
+    if made is not None and made.operation == "list" and made.inputs and value.is_unknown:
+        # Of a list that was written as a comprehension, or filled in a loop.
+        return elements(made.inputs[0]).but(kind=TENSOR, empty=value.empty)
+    return value.but(kind=TENSOR)
 
 
 def is_square(value: Value) -> bool:
