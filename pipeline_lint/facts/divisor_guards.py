@@ -13,7 +13,7 @@ from pipeline_lint.facts.unwrapping import unwrapped
 from pipeline_lint.source import Source
 
 _PROVING = re.compile(r"[<>]|[!=]=|\b(any|all|isclose|allclose|count_nonzero|isfinite|isnan|numel|len)\(")
-_SCHEDULE = re.compile(r"(^|_)(alphas?|betas?|snr|sigmas|cumprod|alpha_bars?|alphas_hat)(_|$)")
+_SCHEDULE = re.compile(r"(^|_)(alphas?|betas?|snr|sigmas|cumprod|alpha_bars?|alphas_hat|sigma_data)(_|$)")
 _SETUP = frozenset({"__init__", "__post_init__", "reset_parameters", "register_buffer", "set_timesteps"})
 _PATH_NAME = re.compile(r"(^|_)(path|paths|dir|directory|folder|root|home|cwd)$|^Path$", re.IGNORECASE)
 _ABOUT_FORM = frozenset(
@@ -48,7 +48,11 @@ def is_constant_setup(source: Source, at: cst.CSTNode, divisor: cst.BaseExpressi
         if isinstance(above, cst.Call) and last_name(above.func) == "register_buffer":
             return True
         if isinstance(above, cst.FunctionDef):
-            return above.name.value in _SETUP or _DROPPED.search(above.name.value) is not None
+            name = above.name.value
+            if name in _SETUP or _DROPPED.search(name):
+                return True
+        elif isinstance(above, cst.ClassDef) and "Scheduler" in above.name.value:
+            return True
     return False
 
 

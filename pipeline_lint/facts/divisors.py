@@ -17,14 +17,16 @@ from pipeline_lint.facts.calls import Calls
 from pipeline_lint.facts.divisor_guards import has_guard, is_constant_setup
 from pipeline_lint.facts.masks import is_mask_like
 from pipeline_lint.facts.operations import results
+from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.attributes import Attributes
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name, path_of
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Made, Value, weakened
+from pipeline_lint.facts.selections import is_of_padding, is_over_batch, is_padding_mask
 from pipeline_lint.facts.unwrapping import unwrapped
 from pipeline_lint.source import Source
 
-_REDUCTIONS = frozenset({"sum", "mean", "max", "amax", "nansum", "count_nonzero", *results.NORMS})
+_REDUCTIONS = frozenset({"sum", "mean", "max", "amax", "nansum", "count_nonzero", "dot", *results.NORMS})
 _PASSED = frozenset({"abs", "sqrt", "square", "neg", "mul", "div", "pow", "float", "int", "item", "round"})
 """Operations that are 0 where their input is."""
 _JOINED = frozenset({"add", "stack", "cat", "hypot"})
@@ -35,10 +37,11 @@ _RUNNING = frozenset({"cumsum", "diff"})
 """What is computed along the elements of grids and sorted values, and 0 for degenerate ones only."""
 _NEVER_ALL_ZERO = frozenset(
     """arange bincount cos cosh eye exp exp2 full hamming_window hann_window linspace logspace ones ones_like rand
-    randint randn rand_like randn_like sigmoid softmax softmin softplus tensor gumbel_softmax unique cumsum""".split()
+    randint randn rand_like randn_like sigmoid softmax softmin softplus tensor gumbel_softmax unique cumsum sinc
+    blackman_window bartlett_window kaiser_window reciprocal rsample sample""".split()
 )
 """What makes values of which not all are 0 in practice."""
-_GRIDS = frozenset({"arange", "linspace", "meshgrid"})
+_GRIDS = frozenset({"arange", "linspace", "logspace", "meshgrid"})
 _POSITIVE_NAME = re.compile(
     r"(^|_)(kernel|kernels|window|filter|filters|gauss|gaussian|blur|hann|hamming|taps|fan|stride|sizes?|shape|dims?"
     r"|temperature|tau|class_weights?)\d*(_|$|\d)",
@@ -58,6 +61,10 @@ _SPREAD_NAME = re.compile(r"^(std|stddev|sigma|scale|var|variance)s?$", re.IGNOR
 _COUNTED = frozenset({results.NOTHING_SELECTED.witness, "a list from which everything was filtered out"})
 _CANCELLED = "elements that add up to 0"
 """What `sum` says of numbers of which nothing is known: too little for a divisor."""
+_SELECTION = re.compile("^it is |selects nothing")
+"""What a total says that starts at 0, or of masks that are counted."""
+_OF_LENGTHS = re.compile(r"`\w*(non_pad|length|sequence_mask)\w*`|`(max|min|target)_area`")
+"""Masks that are made of lengths, and areas of no region."""
 _INITIAL = "it is "
 """How a constant speaks of itself; that what was filled or counted since is still 0 takes more."""
 _NOTHING_KNOWN = Evidence(Confidence.POSSIBLE, "nothing in the code rules it out")
@@ -84,7 +91,21 @@ def why_zero(source: Source, site: Site, name: str) -> Evidence | None:
         found = _of_form(source, site, name, numerator) or _NOTHING_KNOWN
     if found.confidence is Confidence.POSSIBLE or _is_exponent(site, node):
         return _NOTHING_KNOWN
+    if _sums_padding(source, value):
+        return _NOTHING_KNOWN
+    if _OF_LENGTHS.search(found.witness) or (_is_total(value) and _SELECTION.search(found.witness)):
+        return _NOTHING_KNOWN
     return None if has_guard(source, site.node, node) else found
+
+
+def _sums_padding(source: Source, value: Value) -> bool:
+    """Whether a divisor counts, over the whole batch, what is no padding."""
+    for made in _made(value):
+        if made.operation == "sum" and made.inputs and is_mask_like(made.inputs[0]):
+            site = source.fact(Ranges).site(made.node)
+            if site is not None and is_over_batch(site) and is_padding_mask(source, made.node, made.inputs[0]):
+                return True
+    return False
 
 
 def _of_array(source: Source, site: Site, name: str) -> Evidence | None:
@@ -106,6 +127,8 @@ def is_mean_over_mask(site: Site) -> bool:
     if numerator is None or divisor is None or numerator.is_count:
         return False
     totals = [made for made in _made(divisor) if made.operation in ("sum", "count_nonzero")]
+    if any(made.operation == "add" for made in _made(divisor)) and len(totals) > 1:
+        return False
     mask = next((each for made in totals for each in made.inputs), None)
     if mask is None or not is_mask_like(mask):
         return False
@@ -131,6 +154,15 @@ def _of_form(source: Source, site: Site, name: str, numerator: Value | None) -> 
     )
 
 
+def _is_total(value: Value, depth: int = 0) -> bool:
+    """Whether a value starts at 0 and grows in a loop."""
+    if depth > 2:
+        return False
+    if value.made is not None and value.made.operation == "add":
+        return any(each.is_constant or _is_total(each, depth + 1) for each in value.made.inputs)
+    return any(choice.is_constant or _is_total(choice, depth + 1) for choice in value.choices)
+
+
 def _of_accumulated(value: Value, depth: int = 0) -> Evidence | None:
     """A total that starts at 0, of parts that are 0 at times and never negative; of counts it hardly stays there."""
     made = value.made
@@ -140,7 +172,7 @@ def _of_accumulated(value: Value, depth: int = 0) -> Evidence | None:
         found = (_of_accumulated(choice, depth + 1) for choice in value.choices)
         return next((each for each in found if each is not None), None)
     evidence = value.zero
-    if made.operation != "add" or evidence is None or evidence.witness.startswith(_INITIAL):
+    if made.operation != "add" or evidence is None or _SELECTION.search(evidence.witness):
         return None
     return weakened(evidence)
 
@@ -150,7 +182,7 @@ def _of_number(
 ) -> Evidence:
     """Python's numbers: counts of elements that meet a condition are 0 at times; sizes and totals hardly ever."""
     if found.confidence > Confidence.POSSIBLE and found.witness in _COUNTED:
-        return found
+        return _NOTHING_KNOWN if is_of_padding(source, value) else found
     one = _of_one_element(value, numerator)
     if one is not None:
         return one
@@ -227,12 +259,16 @@ def _vanishes(value: Value, depth: int = 0) -> bool:
         return any(_vanishes(each, depth + 1) for each in made.inputs)
     if name == "sub":
         # Differences of the positions of a grid; others are 0 where both sides are equal.
-        return not all(each.made is not None and each.made.operation in _GRIDS for each in made.inputs)
+        return not all(map(_is_grid, made.inputs))
     if name in _JOINED:
         return all(_vanishes(each, depth + 1) for each in made.inputs)
     if name in _PASSED and made.inputs:
         return _vanishes(made.inputs[0], depth + 1)
     return True
+
+
+def _is_grid(value: Value) -> bool:
+    return value.is_constant or (value.made is not None and value.made.operation in _GRIDS)
 
 
 def _is_bounded(value: Value) -> bool:
@@ -247,9 +283,27 @@ def _is_bounded(value: Value) -> bool:
             return True
         if made.operation in _BOUNDING and any(not each.is_constant for each in made.inputs[1:]):
             return True
+        if made.operation == "add" and _is_of_complements(made):
+            return True
         if made.operation == "add" and (_has_small_constant(made) or any(map(_EPSILON.search, _names_in(made.node)))):
             return True
     return False
+
+
+def _is_of_complements(made: Made) -> bool:
+    """Whether a sum is one of parts that are 0 at different times: `t ** 2 + (1 - t) ** 2`."""
+    one, other = made.inputs[0], made.inputs[1]
+    if not (results.is_square(one) and results.is_square(other)):
+        return False
+    return any(each.made is not None and each.made.operation == "sub" for each in _bases(made)) and _are_related(
+        one, other
+    )
+
+
+def _bases(made: Made) -> Iterator[Value]:
+    for square in made.inputs:
+        if square.made is not None:
+            yield from square.made.inputs
 
 
 def _has_small_constant(made: Made) -> bool:
@@ -319,7 +373,7 @@ def _origins(value: Value) -> set[int]:
     waiting = [value]
     while waiting and len(seen) < _MOST_ORIGINS:
         each = waiting.pop()
-        if each.is_constant or id(each) in seen or (each.kind == NUMBER and not each.is_count):
+        if (each.is_constant and each.made is None) or id(each) in seen or (each.kind == NUMBER and not each.is_count):
             continue
         seen.add(id(each))
         found.add(each.root)

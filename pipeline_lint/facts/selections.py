@@ -26,6 +26,8 @@ _STARTS_EMPTY = "a list that starts empty"
 _PAIRS_NAME = re.compile(r"(^|_)(pos|neg|positive|negative)_?(pairs?|pair_dist|dists?|sims?|scores?)(_|$)")
 _BOX_LOSS = re.compile(r"iou_?loss|box(es)?_loss|loss_?box(es)?|bbox_?loss|(^|_)[gdc]iou(_|$)", re.IGNORECASE)
 _NO_BOXES = Evidence(Confidence.LIKELY, "an image without boxes")
+_PADDING = re.compile(r"pad_?mask|padding|non_?pad|length|attention_mask|lens\b|out_masks?", re.IGNORECASE)
+_DEEPEST = 5
 _ALL_MASKED = Evidence(Confidence.LIKELY, "a row of which all is masked")
 _NO_PAIRS = Evidence(Confidence.LIKELY, "a batch without such pairs")
 
@@ -39,7 +41,8 @@ def why_empty(source: Source, site: Site) -> Evidence | None:
     evidence = _evidence(site, value)
     if evidence is None or evidence.witness == _STARTS_EMPTY or has_guard(source, site.node, node, of_size=True):
         return None
-    return weakened(evidence, Confidence.POSSIBLE) if site.name in RAISING else evidence
+    is_weak = site.name in RAISING or is_of_padding(source, value)
+    return weakened(evidence, Confidence.POSSIBLE) if is_weak else evidence
 
 
 def _evidence(site: Site, value: Value) -> Evidence | None:
@@ -55,6 +58,31 @@ def _evidence(site: Site, value: Value) -> Evidence | None:
     if site.name == "logsumexp" and _PAIRS_NAME.search(last_name(site.operands["input"])):
         return _NO_PAIRS
     return None
+
+
+def is_of_padding(source: Source, value: Value, depth: int = 0) -> bool:
+    """Whether a mask of what is no padding selects, which is something for every batch, if not for every row."""
+    made = value.made
+    if depth > _DEEPEST:
+        return False
+    if made is None:
+        return any(is_of_padding(source, choice, depth + 1) for choice in value.choices)
+    if made.operation == "masked_select" and len(made.inputs) == 2:
+        return is_padding_mask(source, made.node, made.inputs[1])
+    return any(is_of_padding(source, each, depth + 1) for each in made.inputs)
+
+
+def is_padding_mask(source: Source, node: cst.CSTNode, mask: Value) -> bool:
+    """Whether a mask, which `node` reads, tells padding from the rest, as far as names tell."""
+    words = [source.module.code_for_node(node), mask.zero.witness if mask.zero is not None else ""]
+    if mask.made is not None:
+        words.append(source.module.code_for_node(mask.made.node))
+    return any(map(_PADDING.search, words))
+
+
+def is_over_batch(site: Site) -> bool:
+    """Whether a reduction takes in all rows of a batch: without a dimension, or along the first."""
+    return _is_over_all(site)
 
 
 def _may_be_nan(value: Value) -> bool:

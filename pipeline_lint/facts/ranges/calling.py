@@ -152,6 +152,8 @@ def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State
     elif name == "nan_to_num":
         run.recorder.mask(values.get("input", UNKNOWN), Mask(node, "nan_to_num", {}))
     result = run.applier.apply(Use(name, node, operation.operands, values, rest), state)
+    if name == "masked_select" and "mask" in values:
+        result.made = Made("masked_select", node, (values["input"], values["mask"]))
     if result.kind == UNKNOWN_KIND:
         result.kind = TENSOR
     changed = operation.operands.get("input")

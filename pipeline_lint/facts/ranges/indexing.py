@@ -41,6 +41,7 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
     key: list[object] = []
     mask: Value | None = None
     index: Value | None = None
+    indices: list[Value] = []
     for part in parts:
         if isinstance(part, cst.Index):
             value = run.evaluate(part.value, state)
@@ -48,6 +49,7 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
             if _is_mask(value):
                 mask = value
             index = value
+            indices.append(value)
         elif isinstance(part, cst.Slice):
             bounds = (part.lower, part.upper, part.step)
             key += [run.evaluate(bound, state).number if bound is not None else None for bound in bounds]
@@ -84,8 +86,9 @@ def subscript(run: Run, node: cst.Subscript, state: State) -> Value:
         return _selected(run, node, owner, mask, result, state)
     if owner.kind == NUMBER:
         result.kind = UNKNOWN_KIND
-    if index is not None and result.kind != NUMBER and gives_positions(index):
-        return _picked_at(run, owner, index, result, node, state)
+    positions = next(filter(gives_positions, indices), None)
+    if positions is not None and result.kind != NUMBER:
+        return _picked_at(run, owner, positions, result, node, state)
     return result
 
 
