@@ -20,6 +20,8 @@ _VARIANCE_LOGARITHM = re.compile(
     r"|logit_scale)(_|$)",
     re.IGNORECASE,
 )
+_CLIPPED = re.compile(r"clip|clamp|posterior", re.IGNORECASE)
+"""What its author has bounded, or the noise schedule of a diffusion model gives: `posterior_log_variance_clipped`."""
 _LOG_PROBABILITY = re.compile(
     r"(^|_)(log_?p(rob|robs|i|df)?|log_?probabilit(y|ies)|logp|lp)(_|s$|$|[a-z]?$)", re.IGNORECASE
 )
@@ -83,6 +85,8 @@ def value_of_call(name: str, arguments: Sequence[Value]) -> Value | None:
 @functools.lru_cache(maxsize=8192)
 def _usual(name: str) -> Value | None:
     if _VARIANCE_LOGARITHM.search(name):
+        if _CLIPPED.search(name):
+            return None
         free = Evidence(Confidence.LIKELY, f"nothing bounds `{name}`")
         return Value(at_low=free, at_high=free, kind=UNKNOWN_KIND)
     if _LOG_PROBABILITY.search(name):

@@ -10,8 +10,9 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, unsafe_fix
 from pipeline_lint.facts.calls import Calls
+from pipeline_lint.facts.exponent_names import unbounded_name
 from pipeline_lint.facts.exponents import Exponents
-from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_code
+from pipeline_lint.facts.gradient_reach import is_given, is_optimizer_code, is_trained_code, loses_gradient
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
 from pipeline_lint.facts.identities import Identities
 from pipeline_lint.facts.operations.row import Hazard
@@ -19,7 +20,7 @@ from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.priors import is_log_probability
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
-from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Value, weakened
+from pipeline_lint.facts.ranges.value import INFINITY, NUMBER, OTHER, SEQUENCE, Evidence, Value, weakened
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -31,10 +32,17 @@ _LARGEST_HELD = 80.0
 _WEIGHTS = Evidence(Confidence.LIKELY, "scores have no bounds, and in weights only their differences count")
 _NORMALIZING = ("multinomial",)
 _DEEPEST = 8
-_LEARNED_SCALE = re.compile(r"scale|temp|tau", re.IGNORECASE)
+_LEARNED_SCALE = re.compile(r"logit_scale|temp|tau", re.IGNORECASE)
+_DEVIATION = re.compile(r"log_?(std|sigma|scale|var)", re.IGNORECASE)
+_NO_SCORE = re.compile(r"\blog\(|\.log\(|max|min|standardi|normali", re.IGNORECASE)
+"""What makes differences of scores, or a mean of logarithms, of an exponent."""
 _RATIO = Evidence(Confidence.LIKELY, "the log probabilities of two policies can lie more than 88 apart")
 _TABLES = ("arange", "linspace")
 """Frequencies and decays are computed from these."""
+_OF_LOG_PROBABILITIES = frozenset(
+    "detach double flatten float gather mean reshape squeeze sum to unsqueeze view".split()
+)
+"""Methods whose result is a log probability like what they are called on: joint ones are sums."""
 _BOUNDING = frozenset({"clamp", "clamp_max", "minimum", "clip", "nan_to_num", "min"})
 
 
@@ -72,7 +80,8 @@ class ExpOverflow(Rule):
     Exempt: exponents that are bounded above: by a clamp, a tanh, by their own maximum that was subtracted, as negative
         squares, distances and log probabilities are, by a condition; tables of frequencies and decays; numbers of
         Python; formulas that torch has a function for (unstable-identity). An exponent of which nothing is known, and
-        code that is no part of training, is a possible defect, which `--min-confidence possible` shows.
+        code that is no part of training, is a possible defect, which `--min-confidence possible` shows; so are a
+        standard deviation that is learned as it is, and results that are only reported (`.item()`), rounded or clamped.
     Fix: Unsafe: `.clamp(max=10.0)` on an exponent that is a name, or a name times a number: results change where the
         exponent was larger, and its gradient is 0 there. 10 is a bound that all dtypes hold and that log variances and
         log scales do not need to pass; choose another where you know better. There is none for differences and other
@@ -148,23 +157,51 @@ def _hit(source: Source, site: Site) -> tuple[Hazard, Evidence] | None:
             return None
         if _is_ratio(site):
             evidence = _RATIO
-        elif site.name == "exp" and id(site.node) in source.fact(_Normalized).nodes:
+        elif site.name == "exp" and id(site.node) in source.fact(_Normalized).nodes and _is_of_scores(source, site):
             evidence = _WEIGHTS
+        elif value.high == INFINITY:
+            named = unbounded_name(source, site.operands[_exponent_name(site)])
+            evidence = Evidence(Confidence.LIKELY, f"nothing bounds `{named}`") if named is not None else evidence
     return overflow, _weighed(source, site, value, evidence)
+
+
+def _is_of_scores(source: Source, site: Site) -> bool:
+    """Whether an exponent may be raw scores: none that were shifted, negated, taken the logarithm of, or are given."""
+    operand = site.operands["input"]
+    is_negated = isinstance(operand, cst.UnaryOperation) or source.code(operand).lstrip("(").startswith("-")
+    is_shifted = source.fact(Exponents).reach(operand).is_shifted or _NO_SCORE.search(source.code(operand)) is not None
+    return not (is_negated or is_shifted or is_given(operand))
 
 
 def _weighed(source: Source, site: Site, value: Value, evidence: Evidence) -> Evidence:
     """The evidence, with what the code around says: whether it is trained, and whether the result is bounded."""
     # A standard deviation that is learned as it is moves slowly; one that a network gives has that for its evidence.
     is_learned = value.made is not None and value.made.operation == "parameter"
-    name = last_name(site.operands[_exponent_name(site)])
+    exponent = site.operands[_exponent_name(site)]
+    name = last_name(exponent)
+    is_attribute = evidence.witness.startswith("nothing bounds") and _DEVIATION.search(_attribute_of(exponent))
     if (
         not is_trained_code(source, site.node)
+        or loses_gradient(source, site.node)
+        or is_attribute
         or ((is_learned or name == "log_std") and not _LEARNED_SCALE.search(name))
         or _is_bounded_afterwards(source, site.node)
     ):
         return weakened(evidence, Confidence.POSSIBLE) or evidence
     return weakened(evidence) or evidence
+
+
+def _attribute_of(node: cst.BaseExpression) -> str:
+    """The attribute of an instance that an exponent is a multiple of: `self.log_scale * 2`."""
+    match node:
+        case cst.Attribute(attr=cst.Name(value=name)):
+            return name
+        case cst.UnaryOperation(expression=inner):
+            return _attribute_of(inner)
+        case cst.BinaryOperation(left=left, right=right):
+            sides = [side for side in (left, right) if not isinstance(side, cst.BaseNumber)]
+            return _attribute_of(sides[0]) if len(sides) == 1 else ""
+    return ""
 
 
 def _is_ratio(site: Site) -> bool:
@@ -177,7 +214,12 @@ def _is_ratio(site: Site) -> bool:
 
 
 def _name_of(node: cst.BaseExpression) -> str:
-    """The last name of a value, or of the function that gives it: `policy.log_prob(action)`."""
+    """The last name of a value, or of the function that gives it: `policy.log_prob(action)`, `log_prob.sum(-1)`."""
+    match node:
+        case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value=name))) if name in _OF_LOG_PROBABILITIES:
+            return _name_of(inner)
+        case cst.Subscript(value=inner):
+            return _name_of(inner)
     return last_name(node.func if isinstance(node, cst.Call) else node)
 
 
@@ -219,5 +261,9 @@ def _is_scaled_name(node: cst.BaseExpression) -> bool:
     match node:
         case cst.BinaryOperation(left=left, operator=cst.Multiply() | cst.Divide(), right=right):
             sides = (left, right)
-            return any(isinstance(side, cst.BaseNumber) for side in sides) and all(map(is_repeatable, sides))
+            return any(map(_is_number, sides)) and all(map(is_repeatable, sides))
     return False
+
+
+def _is_number(node: cst.BaseExpression) -> bool:
+    return isinstance(node.expression if isinstance(node, cst.UnaryOperation) else node, cst.BaseNumber)
