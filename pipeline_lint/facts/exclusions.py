@@ -133,8 +133,9 @@ def _intent(hazard: Hazard, whole: Value, kept: Value) -> Confidence:
     is_taken_out = kept.is_nonzero and kept.low <= 0 <= kept.high and whole.may_be_zero
     if is_taken_out and hazard.low <= 0 <= hazard.high:
         return Confidence.CERTAIN
+    below = kept.low - 1 if whole.is_count else floats.next_below(kept.low, whole.dtype)
     for distance, first in (
-        (kept.low - hazard.high, floats.next_below(kept.low, whole.dtype) if kept.low > whole.low else INFINITY),
+        (kept.low - hazard.high, below if kept.low > whole.low else INFINITY),
         (hazard.low - kept.high, floats.next_above(kept.high, whole.dtype) if kept.high < whole.high else INFINITY),
     ):
         if hazard.low <= first <= hazard.high and math.isfinite(first):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from pipeline_lint.facts.ranges.conditions import effects, mask_kind
+from pipeline_lint.facts.ranges.memory import share, store
 from pipeline_lint.facts.ranges.priors import is_telling, value_named
 from pipeline_lint.facts.ranges.site import Mask
 from pipeline_lint.facts.ranges.state import State
@@ -33,10 +34,15 @@ def bind(run: Run, target: cst.BaseExpression, value: Value, state: State) -> No
     """Gives a target of an assignment its value: a name, an attribute, an item, or several at once."""
     match target:
         case cst.Name(value=name):
+            if name in run.owners:
+                _drop_attributes(name, state)
             state.names[name] = _named(value, name)
         case cst.Attribute():
             path = path_of(target)
             if path is not None:
+                if path in run.owners:
+                    _drop_attributes(path, state)
+                run.owners.add(path.rpartition(".")[0])
                 state.names[path] = _named(value, target.attr.value)
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
             _unpack(run, elements, value, state)
@@ -44,6 +50,12 @@ def bind(run: Run, target: cst.BaseExpression, value: Value, state: State) -> No
             _assign_item(run, target, value, state)
         case cst.StarredElement(value=inner):
             bind(run, inner, Value(kind=SEQUENCE), state)
+
+
+def _drop_attributes(path: str, state: State) -> None:
+    """What the attributes of another object held says nothing of the new one's."""
+    for name in [name for name in state.names if name.startswith(f"{path}.")]:
+        del state.names[name]
 
 
 def _named(value: Value, name: str) -> Value:
@@ -66,6 +78,11 @@ def _named(value: Value, name: str) -> Value:
 
 def _unpack(run: Run, elements: Sequence[cst.BaseElement], value: Value, state: State) -> None:
     items = value.items
+    starred = next((i for i, each in enumerate(elements) if isinstance(each, cst.StarredElement)), None)
+    if items is not None and starred is not None and len(items) >= len(elements) - 1:
+        last = starred + len(items) - len(elements) + 1
+        rest = Value(kind=SEQUENCE, items=items[starred:last], has_gradient=value.has_gradient)
+        items = (*items[:starred], rest, *items[last:])
     if items is not None and len(items) == len(elements):
         for element, item in zip(elements, items, strict=True):
             bind(run, element.value, item, state)
@@ -88,6 +105,7 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
     """`x[i] = v` adds to what the elements can be; `x[x == 0] = 1` takes something away as well."""
     path = path_of(target.value)
     if path is None:
+        store(run, target, value, state)
         return
     old = run.silently(target.value, state)
     if old.kind in (OTHER, SEQUENCE):
@@ -115,3 +133,4 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
         changed.at_low = changed.at_low or (old.at_low if changed.low == old.low else None)
         changed.at_high = changed.at_high or (old.at_high if changed.high == old.high else None)
     state.names[path] = changed
+    share(old, path, changed, state)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.ranges.containers import element_of
 from pipeline_lint.facts.ranges.value import (
     INFINITY,
     NUMBER,
@@ -19,6 +20,7 @@ from pipeline_lint.facts.ranges.value import (
     Made,
     Value,
     constant,
+    fresh_number,
     join,
 )
 
@@ -39,9 +41,21 @@ def _as_number(name: str) -> Builtin:
                 return Value(kind=NUMBER)
             return constant(number) if not math.isnan(number) else Value(kind=NUMBER, nan=_IS_NAN)
         value = _first(arguments)
-        return value.but(kind=NUMBER, has_gradient=False, made=Made(name, node, (value,)))
+        result = value.but(kind=NUMBER, has_gradient=False, made=Made(name, node, (value,)))
+        return result if name == "float" or value.is_integer or len(node.args) > 1 else _whole(result, name)
 
     return convert
+
+
+def _whole(value: Value, name: str) -> Value:
+    """`int(x)` and `round(x)`, which are 0 for what is near it."""
+    function = math.trunc if name == "int" else round
+    low, high = (float(function(end)) if math.isfinite(end) else end for end in (value.low, value.high))
+    if low == high and math.isfinite(low):
+        return constant(low).but(dtype="int64", made=value.made)
+    zero = value.at_low if low == 0 else value.at_high if high == 0 else None
+    changes = {"low": low, "high": high, "zero": value.zero or zero, "is_nonzero": False, "dtype": "int64"}
+    return value.but(number=fresh_number(), root=0, **changes)
 
 
 _IS_NAN = Evidence(Confidence.CERTAIN, "it is NaN")
@@ -160,7 +174,15 @@ def _enumerate(node: cst.Call, arguments: list[Value]) -> Value:
     start = arguments[1].low if len(arguments) > 1 else 0.0
     first = Evidence(Confidence.CERTAIN, "the first round has 0") if start == 0 else None
     index = Value(start, INFINITY, first, None, first, kind=NUMBER, has_gradient=False, is_count=True, dtype="int64")
-    return Value(kind=SEQUENCE, made=Made("list", node, (Value(kind=SEQUENCE, items=(index, Value())),)))
+    pair = Value(kind=SEQUENCE, items=(index, element_of(_first(arguments))))
+    return Value(kind=SEQUENCE, made=Made("list", node, (pair,)))
+
+
+def _zip(node: cst.Call, arguments: list[Value]) -> Value:
+    if any(argument.star for argument in node.args):
+        return Value(kind=SEQUENCE)
+    group = Value(kind=SEQUENCE, items=tuple(map(element_of, arguments)))
+    return Value(kind=SEQUENCE, made=Made("list", node, (group,)))
 
 
 def _math(name: str) -> Builtin:
@@ -206,6 +228,7 @@ BUILTINS: dict[str, Builtin] = {
     "sum": _sum,
     "range": _range,
     "enumerate": _enumerate,
+    "zip": _zip,
     "bool": _boolean,
     "list": _list,
     "tuple": _list,
@@ -216,7 +239,7 @@ BUILTINS: dict[str, Builtin] = {
 }
 """By name; of `math` as well, without the module."""
 BUILTIN_NAMES = frozenset(
-    """float int round len abs max min sum range enumerate bool list tuple sorted reversed str repr print isinstance
+    """float int round len abs max min sum range enumerate zip bool list tuple sorted reversed str repr print isinstance
     hasattr type dict set open format""".split()
 )
 """Those that need no import."""

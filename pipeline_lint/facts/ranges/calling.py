@@ -10,10 +10,10 @@ from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.calls import Operation
 from pipeline_lint.facts.operations.modules import MODULES, ModuleCall
 from pipeline_lint.facts.ranges.applier import SEQUENTIAL, SUBMODULE
-from pipeline_lint.facts.ranges.assignments import bind
 from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS
 from pipeline_lint.facts.ranges.conditions import effects, mask_kind
 from pipeline_lint.facts.ranges.functions import call_local
+from pipeline_lint.facts.ranges.memory import change_list, forget, is_inplace_name, store
 from pipeline_lint.facts.ranges.priors import value_of_call
 from pipeline_lint.facts.ranges.recorder import Use
 from pipeline_lint.facts.ranges.site import Mask
@@ -28,7 +28,6 @@ from pipeline_lint.facts.ranges.value import (
     Evidence,
     Made,
     Value,
-    fresh_number,
 )
 from pipeline_lint.facts.ranges.variables import attribute, global_value
 
@@ -63,6 +62,15 @@ def call(run: Run, node: cst.Call, state: State) -> Value:
     if result is not None:
         return result
     name = last_name(function)
+    if name in ("_assert", "_check") and resolved is not None and resolved.startswith("torch.") and arguments:
+        state.learn(effects(arguments[0], is_met=True))
+    change_list(node, arguments, state)
+    if is_inplace_name(name):
+        # `nn.init.constant_(w, 1)`, and methods that are not in the table.
+        for changed in (*(argument.value for argument in node.args), *_receiver(function)):
+            path = path_of(changed)
+            if path is not None:
+                forget(path, state)
     usual = value_of_call(name, arguments)
     if usual is not None:
         return usual
@@ -70,6 +78,10 @@ def call(run: Run, node: cst.Call, state: State) -> Value:
     if callee is not None and callee.made is not None and callee.made.operation == SUBMODULE:
         result.at_high = _UNBOUNDED
     return result
+
+
+def _receiver(function: cst.BaseExpression) -> tuple[cst.BaseExpression, ...]:
+    return (function.value,) if isinstance(function, cst.Attribute) else ()
 
 
 def _callee_of(run: Run, function: cst.BaseExpression, state: State) -> Value | None:
@@ -105,6 +117,9 @@ def _known_function(run: Run, node: cst.Call, path: str, state: State) -> Value 
     if path == SEQUENTIAL:
         items = tuple(run.evaluate(argument.value, state) for argument in node.args if not argument.star)
         return Value(kind=OTHER, made=Made(path, node, items), items=items)
+    if path == "dataclasses.field":
+        default = next((each.value for each in node.args if each.keyword and each.keyword.value == "default"), None)
+        return run.evaluate(default, state) if default is not None else None
     if root == "math" and path.removeprefix("math.") in BUILTINS:
         arguments = [run.evaluate(argument.value, state) for argument in node.args]
         return _builtin_call(run, path.removeprefix("math."), node, arguments)
@@ -156,10 +171,10 @@ def _operation_call(run: Run, node: cst.Call, operation: Operation, state: State
         result.made = Made("masked_select", node, (values["input"], values["mask"]))
     if result.kind == UNKNOWN_KIND:
         result.kind = TENSOR
-    changed = operation.operands.get("input")
-    if operation.is_inplace and isinstance(changed, cst.Name | cst.Attribute | cst.Subscript):
+    changed = operation.operands.get("input") if operation.is_inplace else operation.operands.get("out")
+    if changed is not None:
         # `x.relu_()`, and `torch.relu_(x)` as well.
-        bind(run, changed, result.but(number=fresh_number(), root=0), state)
+        store(run, changed, result, state)
     return result
 
 

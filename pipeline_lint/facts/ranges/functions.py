@@ -10,6 +10,7 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.ranges.contexts import ends_gradients
 from pipeline_lint.facts.ranges.priors import value_named
+from pipeline_lint.facts.ranges.side_effects import SideEffects, apply_side_effects
 from pipeline_lint.facts.ranges.state import State
 from pipeline_lint.facts.ranges.syntax import is_word
 from pipeline_lint.facts.ranges.value import (
@@ -44,13 +45,15 @@ _CONSTANTS = (
 def execute(run: Run, function: cst.FunctionDef, state: State) -> Value:
     """Reads a function's body in a state that holds its parameters; what it gives back."""
     outer_returned, outer_function, outer_leaving = run.returned, run.applier.function, run.leaving
-    run.returned, run.leaving = [], []
+    outer_functions = run.inner_functions
+    run.returned, run.leaving, run.inner_functions = [], [], outer_functions.copy()
     run.applier.function = function
     if any(ends_gradients(run, decorator.decorator) for decorator in function.decorators):
         state.has_gradient = False
     run.block(function.body.body, state)
     returned = run.returned
     run.returned, run.applier.function, run.leaving = outer_returned, outer_function, outer_leaving
+    run.inner_functions = outer_functions
     if not returned:
         return Value(kind=OTHER)
     result = returned[0]
@@ -115,6 +118,9 @@ def nested_function(run: Run, function: cst.FunctionDef, state: State) -> None:
         return
     inner = state.copy()
     inner.bounds = {}
+    for name in run.source.fact(SideEffects).rebound(run.applier.function):
+        inner.names.pop(name, None)
+    run.inner_functions[function.name.value] = function
     bind_parameters(run, function.params, inner)
     execute(run, function, inner)
 
@@ -122,12 +128,25 @@ def nested_function(run: Run, function: cst.FunctionDef, state: State) -> None:
 def call_local(run: Run, node: cst.Call, arguments: list[Value], state: State) -> Value | None:
     """The result of a function or method of this file; None where it is not followed."""
     function = _called_function(run, node)
-    if function is None or run.call_depth >= _DEEPEST_CALL or id(function) in run.active:
+    if function is None:
+        return None
+    result = _result_of(run, function, node, arguments, state)
+    apply_side_effects(run, function, node, state)
+    return result
+
+
+def _result_of(
+    run: Run, function: cst.FunctionDef, node: cst.Call, arguments: list[Value], state: State
+) -> Value | None:
+    if run.call_depth >= _DEEPEST_CALL or id(function) in run.active:
         return None
     length = _length_of(run, function)
     if length > _LONGEST_FUNCTION or run.num_inlined + length > _MOST_INLINED:
         return None
     inner = State()
+    if function.name.value in run.inner_functions:
+        # A function inside this one sees its names as they are now.
+        inner.names = state.names.copy()
     inner.has_gradient, inner.autocast = state.has_gradient, state.autocast
     inner.bounds, inner.nonempty = state.bounds.copy(), state.nonempty
     is_method = isinstance(node.func, cst.Attribute)
@@ -152,7 +171,7 @@ def call_local(run: Run, node: cst.Call, arguments: list[Value], state: State) -
 def _called_function(run: Run, node: cst.Call) -> cst.FunctionDef | None:
     match node.func:
         case cst.Name(value=name):
-            return run.functions.get(name)
+            return run.inner_functions.get(name) or run.functions.get(name)
         case cst.Attribute(value=cst.Name(value="self" | "cls"), attr=cst.Name(value=name)):
             return run.attributes.method(run.owner, name) if run.owner is not None else None
     return None

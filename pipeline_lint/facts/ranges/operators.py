@@ -119,7 +119,7 @@ def operate(
             if isinstance(number, float):
                 result = constant(number)
                 result.made = _limit_of(left) or _limit_of(right)
-                if left.is_integer and right.is_integer and name != "div":
+                if left.is_integer and right.is_integer and name != "div" and number == int(number):
                     result.dtype = "int64"
                 return run.numbers.numbered(result, ("constant", number))
         except (ZeroDivisionError, OverflowError, ValueError):
@@ -198,8 +198,14 @@ def boolean(run: Run, node: cst.BooleanOperation, state: State) -> Value:
         right_state = state.copy()
         right_state.learn(effects(left, is_met=is_and))
     right = run.evaluate(node.right, right_state)
+    name = "logical_and" if is_and else "logical_or"
     if left.dtype == "bool" or left.kind == OTHER:
-        return _truth(run, "logical_and" if is_and else "logical_or", node, (left, right))
+        if right.dtype == "bool" or right.kind == OTHER:
+            return _truth(run, name, node, (left, right))
+        # As a condition it tells what both tell; as a value it is one of the two.
+        is_none = isinstance(node.left, cst.Name) and node.left.value == "None"
+        value = join(left, right) if left.dtype == "bool" else right if is_none else Value()
+        return value.but(made=Made(name, node, (left, right)), choices=(value,))
     if not is_and:
         # `x or default` is `x` only where that is not 0.
         left = left.but(

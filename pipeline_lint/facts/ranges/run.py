@@ -22,6 +22,16 @@ Statements = Mapping[type[Any], Callable[["Run", Any, State], None]]
 SmallStatement = Callable[["Run", cst.BaseSmallStatement, State], None]
 
 
+class Ends:
+    """The states in which `break` and `continue` leave the body of a loop."""
+
+    __slots__ = ("broken", "continued")
+
+    def __init__(self) -> None:
+        self.broken: list[State] = []
+        self.continued: list[State] = []
+
+
 class Run:
     """One abstract run over the functions of a file."""
 
@@ -46,13 +56,17 @@ class Run:
         """Numbers by their code."""
         self.returned: list[Value] = []
         """What the function that is being read gives back, on each of its ways out."""
-        self.leaving: list[list[State]] = []
-        """For each loop around, innermost last, the states in which `break` and `continue` leave its body."""
+        self.leaving: list[Ends] = []
+        """For each loop around, innermost last, how its body was left so far."""
         self.call_depth = 0
         self.loop_depth = 0
         self.num_inlined = 0
         """Statements that were read again at calls."""
         self.lengths: dict[int, int] = {}
+        self.inner_functions: dict[str, cst.FunctionDef] = {}
+        """Functions inside the one that is being read."""
+        self.owners: set[str] = set()
+        """Paths whose attributes were given values: what they held is gone when the path is bound again."""
         self.active: set[int] = set()
         """Functions that are being read at a call, so that a recursion ends."""
         self._expressions = expressions

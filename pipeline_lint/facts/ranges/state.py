@@ -154,6 +154,22 @@ def widened(before: State, after: State) -> State:
     return result
 
 
+def covers(head: State, after: State) -> bool:
+    """Whether another round of a loop brings nothing that is not known at its head."""
+    if after.is_dead:
+        return True
+    for name, value in head.names.items():
+        changed = after.names.get(name)
+        if changed is None or changed is value:
+            continue
+        changed = after.refined(changed)
+        if changed.low < value.low or changed.high > value.high or (value.is_nonzero and changed.may_be_zero):
+            return False
+        if changed.has_gradient and not value.has_gradient:
+            return False
+    return True
+
+
 def _meet(one: Bounds | None, other: Bounds) -> Bounds:
     if one is None:
         return other

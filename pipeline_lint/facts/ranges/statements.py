@@ -8,12 +8,15 @@ import libcst as cst
 
 from pipeline_lint.facts.ranges.assignments import bind
 from pipeline_lint.facts.ranges.conditions import effects
+from pipeline_lint.facts.ranges.memory import store
 from pipeline_lint.facts.ranges.operators import AUGMENTED, operate
 from pipeline_lint.facts.ranges.priors import value_named
 from pipeline_lint.facts.ranges.state import State, joined
 from pipeline_lint.facts.ranges.syntax import pattern_names
 from pipeline_lint.facts.ranges.value import (
     OTHER,
+    TENSOR,
+    UNKNOWN_KIND,
     Value,
 )
 
@@ -34,7 +37,10 @@ def small_statement(run: Run, node: cst.BaseSmallStatement, state: State) -> Non
             left, right = run.evaluate(target, state), run.evaluate(value, state)
             name = AUGMENTED.get(operator.__class__, "unknown")
             result = operate(run, name, node, (target, value), (left, right), state)
-            bind(run, target, result, state)
+            if left.kind == TENSOR or (left.kind == UNKNOWN_KIND and not isinstance(target, cst.Subscript)):
+                store(run, target, result, state)
+            else:
+                bind(run, target, result, state)
         case cst.Expr(value=value):
             run.evaluate(value, state)
         case cst.Return(value=value):
@@ -47,7 +53,8 @@ def small_statement(run: Run, node: cst.BaseSmallStatement, state: State) -> Non
             state.learn(effects(run.evaluate(test, state), is_met=True))
         case cst.Break() | cst.Continue():
             if run.leaving:
-                run.leaving[-1].append(state.copy())
+                ends = run.leaving[-1]
+                (ends.broken if isinstance(node, cst.Break) else ends.continued).append(state.copy())
             state.is_dead = True
         case cst.Del(target=target) if isinstance(target, cst.Name):
             state.names.pop(target.value, None)
@@ -69,13 +76,17 @@ def if_statement(run: Run, node: cst.If, state: State) -> None:
 
 
 def try_statement(run: Run, node: cst.Try | cst.TryStar, state: State) -> None:
-    """`try:`; a handler begins with what held before the body or after it."""
-    before = state.copy()
-    run.suite(node.body, state)
+    """`try:`; a handler begins with what held before the body or after one of its statements."""
+    raised = state.copy()
+    for statement in node.body.body:
+        if state.is_dead:
+            break
+        run.block([statement], state)
+        raised = joined(raised, state)
     if node.orelse is not None and not state.is_dead:
         run.suite(node.orelse.body, state)
     for handler in node.handlers:
-        handled = joined(before, state) if not state.is_dead else before.copy()
+        handled = raised.copy()
         run.suite(handler.body, handled)
         is_dead = state.is_dead and handled.is_dead
         state.become(joined(state, handled))

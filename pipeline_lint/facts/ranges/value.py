@@ -26,6 +26,7 @@ UNKNOWN_KIND, TENSOR, NUMBER, SEQUENCE, OTHER = "unknown", "tensor", "number", "
 
 _FLOATS = {"float64": 3, "float32": 2, "bfloat16": 1, "float16": 1}
 
+_NO_NODE = cst.Name("list")
 _numbers = itertools.count(1)
 
 
@@ -233,8 +234,13 @@ def join(one: Value, other: Value) -> Value:
     items = None
     if one.items is not None and other.items is not None and len(one.items) == len(other.items):
         items = tuple(map(join, one.items, other.items))
+    made = one.made if one.made is not None and other.made is not None and one.made.node is other.made.node else None
+    if one.kind == other.kind == SEQUENCE and items is None:
+        # Lists of different lengths: what is in one or the other.
+        elements = [each for each in (element_in(one), element_in(other)) if each is not None]
+        if elements:
+            made = Made("list", _NO_NODE, (join(elements[0], elements[-1]),))
     is_same = same(one, other)
-    is_same_made = one.made is not None and other.made is not None and one.made.node is other.made.node
     result = Value(
         min(one.low, other.low),
         max(one.high, other.high),
@@ -247,14 +253,25 @@ def join(one: Value, other: Value) -> Value:
         one.dtype if one.dtype == other.dtype else None,
         one.kind if one.kind == other.kind else UNKNOWN_KIND,
         one.has_gradient or other.has_gradient,
-        one.made if is_same_made else None,
+        made,
         items,
-        () if is_same_made else (one, other),
+        () if made is not None else (one, other),
         is_count=one.is_count and other.is_count,
     )
     if is_same:
         result.number, result.root = one.number, one.root
     return result
+
+
+def element_in(value: Value) -> Value | None:
+    """Any element of a tuple or list; None where nothing is known of it, or nothing is in it."""
+    if value.items:
+        result = value.items[0]
+        for item in value.items[1:]:
+            result = join(result, item)
+        return result
+    made = value.made
+    return made.inputs[0] if made is not None and made.operation == "list" and made.inputs else None
 
 
 def widen(before: Value, after: Value) -> Value:
