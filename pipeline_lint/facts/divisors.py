@@ -48,6 +48,7 @@ _POSITIVE_NAME = re.compile(
     re.IGNORECASE,
 )
 """Names of what is never 0 altogether."""
+_KERNEL_CODE = re.compile(r"kernel|window|gauss|filter_?bank|fbank|mel_|blur", re.IGNORECASE)
 _EMPTY_NAME = re.compile(
     r"(^|_)(areas?\d*|unions?|volumes?|vol|area_?[a-z]?|num_?pos(itives?)?|n_?pos|num_?fg|num_?foreground"
     r"|num_?valid|n_?valid|degrees?|deg|row_?sum|rowsum|mask_?sum|pos_?num|num_?matche[sd]|num_?masked)$",
@@ -63,7 +64,7 @@ _CANCELLED = "elements that add up to 0"
 """What `sum` says of numbers of which nothing is known: too little for a divisor."""
 _SELECTION = re.compile("^it is |selects nothing")
 """What a total says that starts at 0, or of masks that are counted."""
-_OF_LENGTHS = re.compile(r"`\w*(non_pad|length|sequence_mask)\w*`|`(max|min|target)_area`")
+_OF_LENGTHS = re.compile(r"`\w*(non_pad|length|sequence_mask)\w*`|`(max|min|target|current|image|img|pixel)_area`")
 """Masks that are made of lengths, and areas of no region."""
 _INITIAL = "it is "
 """How a constant speaks of itself; that what was filled or counted since is still 0 takes more."""
@@ -235,6 +236,8 @@ def _wholes(value: Value, depth: int = 0) -> list[tuple[Value, cst.CSTNode]]:
 def _may_vanish(source: Source, value: Value) -> bool:
     """Whether all that a divisor is a reduction of may be 0, as far as how it was made, and its name, tell."""
     for whole, node in _wholes(value):
+        if whole.kind == OTHER or _is_in_kernel_code(source, node):
+            return False
         operation = source.fact(Calls).operation(node)
         operand = operation.input if operation is not None else None
         if operand is not None and any(_POSITIVE_NAME.search(name) for name in _names_in(operand)):
@@ -242,6 +245,12 @@ def _may_vanish(source: Source, value: Value) -> bool:
         if not _vanishes(whole):
             return False
     return True
+
+
+def _is_in_kernel_code(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a function makes a kernel or window, whose weights are not all 0."""
+    function = source.enclosing(node, cst.FunctionDef)
+    return function is not None and _KERNEL_CODE.search(function.name.value) is not None
 
 
 def _vanishes(value: Value, depth: int = 0) -> bool:

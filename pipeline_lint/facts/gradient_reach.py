@@ -49,9 +49,21 @@ _FORWARD_METHODS = frozenset({"forward", "training_step", "loss"})
 
 def may_be_differentiated(source: Source, site: Site) -> bool:
     """Whether a gradient may flow through an operation, as far as its operands and the names around it tell."""
-    if not site.has_gradient or not is_trained_code(source, site.node):
+    if not site.has_gradient or not is_trained_code(source, site.node) or _is_of_function(source, site.node):
         return False
     return not loses_gradient(source, site.node) and not _is_of_given(site)
+
+
+def _is_of_function(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in a `torch.autograd.Function`, whose gradient is written by hand."""
+    owner = source.enclosing(node, cst.ClassDef)
+    return owner is not None and any(_last_name(base.value) == "Function" for base in owner.bases)
+
+
+def is_test_code(source: Source) -> bool:
+    """Whether a file holds tests, which compute by hand what they compare with."""
+    path = PurePath(source.path)
+    return path.stem.startswith("test_") or path.stem.endswith("_test") or "tests" in path.parts[:-1]
 
 
 def _is_of_given(site: Site) -> bool:
@@ -107,7 +119,7 @@ def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
     if not any(word in source.text for word in _DIFFERENTIABLE) and not source.fact(_is_torch_alone):
         return False
     path = PurePath(source.path)
-    if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)):
+    if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)) or "torchmetrics" in path.parts:
         return False
     for above in source.ancestors(node):
         if isinstance(above, cst.FunctionDef) and _NOT_TRAINED.search(above.name.value.strip("_")):

@@ -102,7 +102,11 @@ def _is_number(node: cst.BaseExpression, number: float) -> bool:
     match node:
         case cst.Integer() | cst.Float():
             return float(node.evaluated_value) == number
-        case cst.BinaryOperation(left=cst.Integer() | cst.Float() as left, operator=cst.Divide(), right=right):
-            is_fraction = isinstance(right, cst.Integer | cst.Float) and float(right.evaluated_value) != 0
-            return is_fraction and float(left.evaluated_value) / float(right.evaluated_value) == number
+        case cst.BinaryOperation(
+            left=cst.Integer() | cst.Float() as left,
+            operator=cst.Divide(),
+            right=cst.Integer() | cst.Float() as right,
+        ):
+            divisor = float(right.evaluated_value)
+            return divisor != 0 and float(left.evaluated_value) / divisor == number
     return False

@@ -671,6 +671,14 @@ def _hazards_of_power(operands: Operands) -> tuple[Hazard, ...]:
         if not is_whole:
             found.append(Hazard("input", -INFINITY, -smallest, "nan", "nan"))
         return tuple(found)
+    if base.is_constant and base.low > 0:
+        if base.low == 1:
+            return ()
+        slope = math.log(base.low)
+        limit = floats.next_above(results.limits_of(dtype).max_exp / abs(slope), dtype, 2)
+        if slope > 0:
+            return (Hazard("exponent", limit, INFINITY, "inf", "inf"),)
+        return (Hazard("exponent", -INFINITY, -limit, "inf", "inf"),)
     if exponent.low >= 0 and (
         exponent.high < 1 or 0 < exponent.low < 1 or (exponent.low == 0 and exponent.at_low is not None)
     ):
@@ -680,12 +688,6 @@ def _hazards_of_power(operands: Operands) -> tuple[Hazard, ...]:
         )
     if exponent.high < 0:
         return (Hazard("input", 0.0, 0.0, "inf", "inf"),)
-    if base.is_constant and base.low > 0 and base.low != 1:
-        slope = math.log(base.low)
-        limit = floats.next_above(results.limits_of(dtype).max_exp / abs(slope), dtype, 2)
-        if slope > 0:
-            return (Hazard("exponent", limit, INFINITY, "inf", "inf"),)
-        return (Hazard("exponent", -INFINITY, -limit, "inf", "inf"),)
     return ()
 
 

@@ -24,6 +24,7 @@ from pipeline_lint.facts.ranges.value import (
     fresh_number,
     join,
     narrowed,
+    rounded_ends,
 )
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def _assign_item(run: Run, target: cst.Subscript, value: Value, state: State) ->
     old = run.silently(target.value, state)
     if old.kind in (OTHER, SEQUENCE):
         return
+    if value.kind == NUMBER and old.kind == TENSOR:
+        low, high = rounded_ends(value.low, value.high, old.dtype)
+        value = value.but(low=low, high=high)
     kept = old
     filled = value
     match target.slice:

@@ -7,10 +7,12 @@ behind `assert (x > 0).all()`.
 
 from __future__ import annotations
 
+import math
+
 from pipeline_lint.facts import floats
 from pipeline_lint.facts.ranges.site import Bounds
 from pipeline_lint.facts.ranges.state import NOTHING, Effects
-from pipeline_lint.facts.ranges.value import INFINITY, Value
+from pipeline_lint.facts.ranges.value import INFINITY, NUMBER, TENSOR, Value, rounded_ends
 
 _DEEPEST = 8
 _OPPOSITES = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "eq": "ne", "ne": "eq"}
@@ -91,25 +93,27 @@ def _bounded(value: Value, name: str, limit: Value) -> Effects:
     if value.is_constant:
         return NOTHING
     found = NOTHING
+    lowest, highest = _compared_ends(limit, value)
+    dtype = "float64" if value.kind == NUMBER else value.dtype
     match name:
-        case "gt" if limit.low > -INFINITY:
-            low = limit.low + 1 if value.is_count else floats.next_above(limit.low, value.dtype)
-            found = Effects({value.number: (low, INFINITY, limit.low >= 0)})
-        case "ge" if limit.low > -INFINITY:
-            found = Effects({value.number: (limit.low, INFINITY, limit.low > 0)})
-        case "lt" if limit.high < INFINITY:
-            high = limit.high - 1 if value.is_count else floats.next_below(limit.high, value.dtype)
-            found = Effects({value.number: (-INFINITY, high, limit.high <= 0)})
-        case "le" if limit.high < INFINITY:
-            found = Effects({value.number: (-INFINITY, limit.high, limit.high < 0)})
+        case "gt" if lowest > -INFINITY:
+            low = _count_above(lowest) if value.is_count else floats.next_above(lowest, dtype)
+            found = Effects({value.number: (low, INFINITY, lowest >= 0)})
+        case "ge" if lowest > -INFINITY:
+            found = Effects({value.number: (lowest, INFINITY, lowest > 0)})
+        case "lt" if highest < INFINITY:
+            high = -_count_above(-highest) if value.is_count else floats.next_below(highest, dtype)
+            found = Effects({value.number: (-INFINITY, high, highest <= 0)})
+        case "le" if highest < INFINITY:
+            found = Effects({value.number: (-INFINITY, highest, highest < 0)})
         case "eq" if not (limit.is_unknown and limit.low == -INFINITY):
-            found = Effects({value.number: (limit.low, limit.high, not limit.may_be_zero)})
+            found = Effects({value.number: (lowest, highest, not limit.may_be_zero)})
         case "ne" if limit.is_constant and limit.low == 0:
             return _not_zero(value)
-        case "ne" if limit.is_constant and value.low == limit.low:
-            found = Effects({value.number: (floats.next_above(limit.low, value.dtype), INFINITY, limit.low >= 0)})
-        case "ne" if limit.is_constant and value.high == limit.low:
-            found = Effects({value.number: (-INFINITY, floats.next_below(limit.low, value.dtype), limit.low <= 0)})
+        case "ne" if limit.is_constant and value.low == lowest == highest:
+            found = Effects({value.number: (floats.next_above(lowest, dtype), INFINITY, lowest >= 0)})
+        case "ne" if limit.is_constant and value.high == lowest == highest:
+            found = Effects({value.number: (-INFINITY, floats.next_below(highest, dtype), highest <= 0)})
     made = value.made
     if name in ("lt", "le") and made is not None and made.operation == "abs" and found.bounds:
         # `x.abs() < 1` keeps `x` between -1 and 1.
@@ -119,6 +123,18 @@ def _bounded(value: Value, name: str, limit: Value) -> Effects:
         # `norm > eps` and `x.abs() > eps` tell that what is measured is not 0, either.
         return _of_measured(value, found)
     return found
+
+
+def _count_above(limit: float) -> float:
+    return math.floor(limit) + 1.0 if math.isfinite(limit) else limit
+
+
+def _compared_ends(limit: Value, value: Value) -> tuple[float, float]:
+    """The ends of a limit as the comparison sees it: torch takes a number to the tensor's dtype."""
+    if limit.kind != NUMBER or value.kind == NUMBER:
+        return limit.low, limit.high
+    low, high = rounded_ends(limit.low, limit.high, value.dtype)
+    return (low, high) if value.kind == TENSOR else (min(low, limit.low), max(high, limit.high))
 
 
 def _of_measured(value: Value, found: Effects) -> Effects:

@@ -30,13 +30,14 @@ _VIEWS = frozenset(
 """Methods that give all elements of a tensor, in its memory or in a copy."""
 _PARTS = frozenset("select narrow diagonal unfold index_select chunk split unbind".split())
 _VIEW_ATTRIBUTES = frozenset({"data", "T", "mT", "H", "mH", "real"})
+_DEEPEST = 3
 _ADDING = frozenset({"append", "add", "appendleft", "insert"})
 _CHANGING = frozenset({"extend", "pop", "popleft", "remove", "clear", "sort", "reverse", "update"})
 
 
 def store(run: Run, receiver: cst.BaseExpression, value: Value, state: State) -> None:
     """What an in-place operation on `receiver`, which now holds `value`, does to all names of its memory."""
-    node, is_part, is_data = receiver, False, False
+    node, is_part = receiver, False
     while True:
         match node:
             case cst.Call(func=cst.Attribute(value=inner, attr=cst.Name(value=name))):
@@ -45,7 +46,6 @@ def store(run: Run, receiver: cst.BaseExpression, value: Value, state: State) ->
                 is_part |= name in _PARTS
                 node = inner
             case cst.Attribute(value=inner, attr=cst.Name(value=name)) if name in _VIEW_ATTRIBUTES:
-                is_data |= name == "data"
                 node = inner
             case cst.Subscript(value=inner):
                 is_part = True
@@ -61,7 +61,8 @@ def store(run: Run, receiver: cst.BaseExpression, value: Value, state: State) ->
     if old.kind in (OTHER, SEQUENCE):
         state.names[path] = old.but(items=None, made=None, choices=(), number=fresh_number(), root=0)
         return
-    if is_data or is_part:
+    if value.made is None or value.made.operation != "detach":
+        # Under `no_grad`, and through `.data`, the history of the tensor stays.
         value = value.but(has_gradient=value.has_gradient or old.has_gradient)
     if is_part:
         value = join(old, value).but(kind=old.kind, dtype=old.dtype)
@@ -117,11 +118,21 @@ def is_inplace_name(name: str) -> bool:
 
 def _aliases(old: Value, path: str, state: State) -> Iterator[str]:
     """The other names of a tensor's memory: views of it, and what was assigned without a copy."""
-    if old.kind == NUMBER or old.is_constant:
+    if old.kind == NUMBER:
         return
-    made = old.made
+    places = _places(old)
     for name, value in list(state.names.items()):
-        if name == path or value.root != old.root or value.kind in (NUMBER, OTHER, SEQUENCE):
-            continue
-        if value.made is made or (value.made is not None and made is not None and value.made.node is made.node):
+        if name != path and value.kind not in (NUMBER, OTHER, SEQUENCE) and not places.isdisjoint(_places(value)):
             yield name
+
+
+def _places(value: Value, depth: int = 0) -> set[tuple[int, int]]:
+    """What tells memory apart: equal for a tensor and its views, and for what may be the one after branches.
+
+    What was computed in the same way elsewhere has the same elements, but not the same node.
+    """
+    found = {(value.root, id(value.made.node) if value.made is not None else 0)}
+    if depth < _DEEPEST:
+        for choice in value.choices:
+            found |= _places(choice, depth + 1)
+    return found

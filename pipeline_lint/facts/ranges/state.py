@@ -69,7 +69,7 @@ class State:
         return narrowed(value, low, high, is_nonzero=is_nonzero)
 
     def _is_count_of_some(self, value: Value) -> bool:
-        """Whether a value counts, over all dimensions, what a mask selects of which a condition told that it is some."""
+        """Whether a value counts, over all dimensions, what a mask selects that is known to select some."""
         made = value.made
         if made is None or not value.is_count or made.operation not in ("sum", "count_nonzero"):
             return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline_lint.diagnostic import Fix
+from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
+from pipeline_lint.facts.gradient_reach import is_test_code
 from pipeline_lint.facts.identities import Identities
 from pipeline_lint.facts.identity import Identity, Kind
 from pipeline_lint.facts.identity_code import identity_written
@@ -196,7 +197,7 @@ def _finding(source: Source, identity: Identity, risk: Risk) -> Finding:
     return Finding(
         at=identity.node,
         message=f"`{defect.formula}` {defect.problem}; write `{defect.remedy}`",
-        confidence=risk.confidence,
+        confidence=Confidence.POSSIBLE if is_test_code(source) else risk.confidence,
         witness=defect.witness,
         fix=lambda: _fix(source, identity),
         related=tuple(
