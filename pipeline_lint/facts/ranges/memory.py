@@ -129,8 +129,11 @@ def _aliases(old: Value, path: str, state: State) -> Iterator[str]:
 def _places(value: Value, depth: int = 0) -> set[tuple[int, int]]:
     """What tells memory apart: equal for a tensor and its views, and for what may be the one after branches.
 
-    What was computed in the same way elsewhere has the same elements, but not the same node.
+    What was computed in the same way elsewhere has the same elements, but not the same node. Numbers have no memory:
+    two totals that start at 0 do not share it.
     """
+    if value.kind == NUMBER:
+        return set()
     found = {(value.root, id(value.made.node) if value.made is not None else 0)}
     if depth < _DEEPEST:
         for choice in value.choices:

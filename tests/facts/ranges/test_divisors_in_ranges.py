@@ -66,3 +66,14 @@ def test_functions_that_change_their_argument_change_the_variable() -> None:
     assert confidences("torch.clamp_(x, min=1.0)\nreturn 1 / x") == [None]
     assert confidences("x.clamp_(min=1.0)\nreturn 1 / x") == [None]
     assert confidences("torch.relu_(x)\nreturn 1 / x") == [Confidence.CERTAIN]
+
+
+def test_two_totals_that_start_at_zero_are_not_one() -> None:
+    body = """
+    signed, total = 0, 0
+    for part in x:
+        signed += part.sum()
+        total += part.abs().sum() + 1
+    return signed / (total + 1)
+    """
+    assert confidences(body) == [None]
