@@ -16,7 +16,9 @@ _UNBOUNDED = re.compile(
     r"|^(pred_)?(dw|dh|[a-z]*deltas?|bbox_(pred|delta)s?|box_(pred|delta|regression)s?|rel_codes)$",
     re.IGNORECASE,
 )
-_BOUNDED = re.compile(r"clip|clamp|bound|posterior|prior|norm(ali[sz]ed)?(_|$)|schedule|^delta$", re.IGNORECASE)
+_BOUNDED = re.compile(
+    r"clip|clamp|bound|posterior|prior|^model_log|norm(ali[sz]ed)?(_|$)|schedule|^delta$", re.IGNORECASE
+)
 _MOVES = frozenset(
     """chunk clone contiguous detach expand expand_as flatten float double mean narrow neg permute repeat reshape select
     squeeze sum to transpose unsqueeze view mul div""".split()

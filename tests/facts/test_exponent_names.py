@@ -44,6 +44,7 @@ def test_the_one_variable_of_an_exponent_is_known_by_its_name(exponent: str, nam
         "aspect_log_ratio",
         "log_variance_clipped",
         "posterior_log_variance",
+        "model_log_variance",
         "logits.sin()",
         "f(logits)",
     ],

@@ -20,7 +20,7 @@ _VARIANCE_LOGARITHM = re.compile(
     r"|logit_scale)(_|$)",
     re.IGNORECASE,
 )
-_CLIPPED = re.compile(r"clip|clamp|posterior", re.IGNORECASE)
+_CLIPPED = re.compile(r"clip|clamp|posterior|^model_log", re.IGNORECASE)
 """What its author has bounded, or the noise schedule of a diffusion model gives: `posterior_log_variance_clipped`."""
 _LOG_PROBABILITY = re.compile(
     r"(^|_)(log_?p(rob|robs|i|df)?|log_?probabilit(y|ies)|logp|lp)(_|s$|$|[a-z]?$)", re.IGNORECASE
