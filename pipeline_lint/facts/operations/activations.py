@@ -56,7 +56,6 @@ _CURVES = (
     Curve("mish", _mish, turns=(-1.1924312145154,), passes_zero=True, steps=8),
     Curve("hardswish", _hardswish, turns=(-1.5,), passes_zero=True, steps=2),
     Curve("softsign", _softsign, image=(-1.0, 1.0), keeps_zero=True),
-    Curve("tanhshrink", _tanhshrink, passes_zero=True, steps=4),
 )
 
 
@@ -178,15 +177,22 @@ def _softplus_curve(operands: Operands) -> Curve | None:
         return INFINITY if number == INFINITY else _softplus(number * beta) / beta
 
     saturation = saturates(0.0, -104.0, -93.0, -17.5) if beta == 1 else None
-    # Above the threshold of 20 it is the identity, a little below the function itself.
     return Curve("softplus", function, image=(0.0, INFINITY), at_left=saturation, steps=8)
+
+
+def _of_softplus(operands: Operands) -> Value:
+    result = _with_settings("softplus", _softplus_curve).transfer(operands)
+    if "threshold" in operands:
+        # Above it, it is the identity, which is smaller.
+        result.low = min(result.low, max(operands.input.low, 0.0))
+    return result
 
 
 _GELU = Curve("gelu", _gelu, turns=(-0.7517915251,), passes_zero=True, steps=8)
 
 
 def _of_gelu(operands: Operands) -> Value:
-    result = _GELU.transfer(operands)
+    result = _with_margin(_GELU.transfer(operands), operands.input)
     if "approximate" in operands:
         # Its two forms differ by less than 1e-3.
         result.low = result.low - 1e-3 if result.low < 0 else max(result.low - 1e-3, 0.0)
@@ -208,6 +214,26 @@ def _of_glu(operands: Operands) -> Value:
         dtype=value.dtype,
         kind=TENSOR,
     )
+
+
+_TANHSHRINK = Curve("tanhshrink", _tanhshrink, passes_zero=True, steps=4)
+
+
+def _of_tanhshrink(operands: Operands) -> Value:
+    """A difference of what is nearly equal near 0."""
+    return _with_margin(_TANHSHRINK.transfer(operands), operands.input)
+
+
+def _with_margin(result: Value, value: Value) -> Value:
+    """The result, off by what rounding the argument's size can make."""
+    margin = 4 * results.limits_of(value.dtype).eps
+    if math.isfinite(value.low) and result.low != 0:
+        low = result.low - margin * abs(value.low)
+        result.low = max(low, 0.0) if value.low >= 0 else low
+    if math.isfinite(value.high) and result.high != 0:
+        high = result.high + margin * abs(value.high)
+        result.high = min(high, 0.0) if value.high <= 0 else high
+    return result
 
 
 def _of_prelu(operands: Operands) -> Value:
@@ -327,8 +353,9 @@ ROWS: dict[str, Row] = {
     "leaky_relu": _with_settings("leaky_relu", _leaky),
     "elu": _with_settings("elu", _elu("elu")),
     "celu": _with_settings("celu", _elu("celu")),
-    "softplus": _with_settings("softplus", _softplus_curve),
+    "softplus": Row(_of_softplus),
     "gelu": Row(_of_gelu),
+    "tanhshrink": Row(_of_tanhshrink),
     "glu": Row(_of_glu),
     "prelu": Row(_of_prelu),
     "rrelu": Row(_of_rrelu),

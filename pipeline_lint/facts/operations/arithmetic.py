@@ -464,9 +464,13 @@ def _floored(operands: Operands, name: str) -> Value:
     exact = divided(operands, name, one, other)
     dtype = results.result_dtype(one, other)
     is_count = one.is_integer and other.is_integer and (one.is_count or other.is_count)
-    # The quotient may round up to the next whole number first.
-    low = exact.low if math.isinf(exact.low) else math.floor(exact.low)
-    high = exact.high if math.isinf(exact.high) else math.ceil(exact.high)
+    low, high = exact.low, exact.high
+    if not (results.is_whole(one) and results.is_whole(other)):
+        # The quotient may have been rounded over a whole number.
+        low = max(floats.next_below(low, exact.dtype), 0.0) if low >= 0 else floats.next_below(low, exact.dtype)
+        high = min(floats.next_above(high, exact.dtype), 0.0) if high <= 0 else floats.next_above(high, exact.dtype)
+    low = low if math.isinf(low) else math.floor(low)
+    high = high if math.isinf(high) else math.ceil(high)
     return results.computed(
         operands,
         name,
@@ -610,7 +614,7 @@ def _of_constant_exponent(operands: Operands, name: str, base: Value, exponent: 
     if power < 0 and is_whole and power % 2 and right == 0:
         images = [(-INFINITY if image == INFINITY else image, evidence) for image, evidence in images]
     low, high = min(image for image, _ in images), max(image for image, _ in images)
-    steps = 0 if power in (1, -1, 0.5) else 3
+    steps = 0 if power in (1, -1) else 3
     is_exact = {0.0, 1.0, -1.0, INFINITY, -INFINITY}
     rounded_low, rounded_high = floats.rounded(low, working), floats.rounded(high, working)
     if low not in is_exact:

@@ -56,6 +56,8 @@ class Curve:
     """Whether it is 0 where its argument is, and perhaps elsewhere."""
     steps: int = 2
     """How far from the exact result torch may be, in steps of the dtype."""
+    absolute: float = 0.0
+    """How far from it torch may be besides, whatever its size."""
     has_gradient: bool = True
 
     def transfer(self, operands: Operands) -> Value:
@@ -76,12 +78,21 @@ class Curve:
             return results.anything(operands, self.name, value, dtype=dtype)
         low, low_point, _ = min(images, key=lambda each: each[0])
         high, high_point, _ = max(images, key=lambda each: each[0])
+        new_low = self._outwards(low, low_point, working, is_low=True)
+        new_high = self._outwards(high, high_point, working, is_low=False)
+        if low == high and new_low < new_high:
+            # Saturated at both ends, and widened: neither new end is known to be reached.
+            images = []
+        elif (new_low == 0 and floats.rounded(low, working) > 0) or (
+            new_high == 0 and floats.rounded(high, working) < 0
+        ):
+            images = [each for each in images if each[0] != (low if new_low == 0 else high)]
         keeps_zero = self.keeps_zero or self.passes_zero
         return results.computed(
             operands,
             self.name,
-            self._outwards(low, low_point, working, is_low=True),
-            self._outwards(high, high_point, working, is_low=False),
+            new_low,
+            new_high,
             value,
             at_low=either(*(evidence for image, _, evidence in images if image == low)),
             at_high=either(*(evidence for image, _, evidence in images if image == high)),
@@ -115,9 +126,17 @@ class Curve:
             return number
         is_exact = number == int(number) and (math.isinf(point) or point == int(point)) and abs(number) <= 1
         number = floats.rounded(number, dtype)
+        if 0 < abs(number) < results.limits_of(dtype).tiny and dtype != "float16":
+            # What is too small to be normal is hardly precise, and may come out as 0.
+            tiny = results.limits_of(dtype).tiny
+            return (0.0 if number > 0 else -tiny) if is_low else (0.0 if number < 0 else tiny)
         if not is_exact and self.steps:
             step = floats.next_below if is_low else floats.next_above
             number = step(number, dtype, self.steps)
+            if self.absolute and is_low:
+                number = number - self.absolute if number <= 0 else max(number - self.absolute, 0.0)
+            elif self.absolute:
+                number = number + self.absolute if number >= 0 else min(number + self.absolute, 0.0)
         low, high = (
             end if math.isinf(end) or end == int(end) else step(floats.rounded(end, dtype), dtype)
             for end, step in zip(self.image, (floats.next_below, floats.next_above), strict=True)

@@ -190,7 +190,7 @@ _CURVES = (
           at_right=saturates(1.0, 10.0, 4.0, 5.0)),
     Curve("sigmoid", _sigmoid, image=(0.0, 1.0), steps=4, at_left=saturates(0.0, -104.0, -93.0, -17.5),
           at_right=saturates(1.0, 17.0, 6.5, 8.5)),
-    Curve("erf", math.erf, image=(-1.0, 1.0), keeps_zero=True, at_left=saturates(-1.0, -4.0, -2.5, -3.0),
+    Curve("erf", math.erf, image=(-1.0, 1.0), passes_zero=True, absolute=1e-6, at_left=saturates(-1.0, -4.0, -2.5, -3.0),
           at_right=saturates(1.0, 4.0, 2.5, 3.0)),
     Curve("erfc", math.erfc, image=(0.0, 2.0), steps=8, at_left=saturates(2.0, -4.0, -2.5, -2.5),
           at_right=saturates(0.0, 11.0, 9.5, 4.0)),
@@ -317,8 +317,20 @@ def _of_logit_with_eps(operands: Operands) -> Value:
         )
         result = _BY_NAME["logit"].transfer(Operands(operands.node, {"input": clamped}))
         result.made = Made("logit", operands.node, (value,))
-        return result
-    return _BY_NAME["logit"].transfer(operands)
+    else:
+        result = _BY_NAME["logit"].transfer(operands)
+    # Near 0.5 it is a difference of what is nearly equal.
+    margin = 4 * results.limits_of(dtype).eps
+    result.low, result.high = result.low - margin, result.high + margin
+    return result
+
+
+def _of_ndtr(operands: Operands) -> Value:
+    """Computed as a difference, so that small results are off by more than their rounding, or 0."""
+    result = _BY_NAME["ndtr"].transfer(operands)
+    if result.low < 1e-3:
+        result.low = 0.0
+    return result
 
 
 def _of_lgamma(operands: Operands) -> Value:
@@ -364,6 +376,7 @@ ROWS: dict[str, Row] = {
     ),
     "round": Row(_rounded),
     "logit": Row(_of_logit_with_eps, _of_logit),
+    "ndtr": Row(_of_ndtr),
     "lgamma": Row(_of_lgamma, _POLES),
     "sin": _periodic("sin", is_zero_at_zero=True),
     "cos": _periodic("cos", is_one_at_zero=True),

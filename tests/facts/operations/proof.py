@@ -327,6 +327,8 @@ class Check:
         value = result.detach()
         for hazard in self.said.hazards[0]:
             mask = _mask(hazard, step) & torch.ones(value.shape, dtype=torch.bool)
+            if self.line.name in POLES:
+                mask &= next(iter(self.tensors.values())) % 1 == 0
             if not bool(mask.any()):
                 continue
             is_alone = len(leaves) == 1

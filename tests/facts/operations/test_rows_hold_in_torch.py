@@ -43,7 +43,7 @@ def intervals(draw: st.DrawFn, dtype: str) -> Interval:
     return low, high
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.sampled_from(_DRAWN), st.sampled_from(["float32", "bfloat16", "float16"]))
 def test_the_row_holds_in_any_interval(data: st.DataObject, line: Line, dtype: str) -> None:
     drawn = [data.draw(intervals(dtype)) for _ in variables_of(line)]
