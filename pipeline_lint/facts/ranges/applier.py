@@ -43,6 +43,8 @@ _AUTOCAST_TO_FLOAT32 = frozenset(
 )
 """What CUDA's autocast computes in float32, after torch's documentation of `torch.amp`."""
 _AUTOCAST_TO_HALF = frozenset("matmul mm bmm addmm baddbmm einsum linear conv1d conv2d conv3d mv".split())
+_CHOOSING = frozenset({"where", "masked_fill", "index_fill"})
+"""Operations that put a number into a tensor without computing with it."""
 _CONDITIONS = frozenset(
     """eq ne lt le gt ge logical_and logical_or logical_not bitwise_and bitwise_or bitwise_not isfinite isnan
     isinf""".split()
@@ -78,6 +80,8 @@ class Applier:
             use = use._replace(values=_with_rounded_numbers(values))
             values = use.values
         result = row.transfer(Operands(use.node, values, use.rest))
+        if name in _CHOOSING:
+            result = _with_rounded_choice(result, inputs)
         changes: dict[str, object] = {}
         kinds = {value.kind for value in inputs if value.kind != OTHER}
         if kinds == {NUMBER} and not isinstance(use.node, cst.Call):
@@ -139,6 +143,17 @@ def _with_rounded_numbers(values: dict[str, Value]) -> dict[str, Value]:
     if dtype is not None and dtype not in LIMITS:
         return values
     return {key: _rounded(value, dtype) if value.kind == NUMBER else value for key, value in values.items()}
+
+
+def _with_rounded_choice(result: Value, inputs: list[Value]) -> Value:
+    """A tensor of which some elements are a number of Python, as its dtype holds it: 1e-9 is 0 in float16."""
+    numbers = [value for value in inputs if value.kind == NUMBER and value.dtype != "bool"]
+    if not numbers or (result.dtype is not None and result.dtype not in LIMITS):
+        return result
+    gone = next((each.zero for each in (_rounded(value, result.dtype) for value in numbers) if each.zero), None)
+    low, high = rounded_ends(result.low, result.high, result.dtype)
+    zero = result.zero or gone
+    return result.but(low=low, high=high, zero=zero, is_nonzero=result.is_nonzero and gone is None)
 
 
 def _rounded(value: Value, dtype: str | None) -> Value:

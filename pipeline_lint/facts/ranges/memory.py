@@ -30,7 +30,7 @@ _VIEWS = frozenset(
 """Methods that give all elements of a tensor, in its memory or in a copy."""
 _PARTS = frozenset("select narrow diagonal unfold index_select chunk split unbind".split())
 _VIEW_ATTRIBUTES = frozenset({"data", "T", "mT", "H", "mH", "real"})
-_DEEPEST = 3
+_MOST_STEPS = 100
 _ADDING = frozenset({"append", "add", "appendleft", "insert"})
 _CHANGING = frozenset({"extend", "pop", "popleft", "remove", "clear", "sort", "reverse", "update"})
 
@@ -126,7 +126,7 @@ def _aliases(old: Value, path: str, state: State) -> Iterator[str]:
             yield name
 
 
-def _places(value: Value, depth: int = 0) -> set[tuple[int, int]]:
+def _places(value: Value) -> set[tuple[int, int]]:
     """What tells memory apart: equal for a tensor and its views, and for what may be the one after branches.
 
     What was computed in the same way elsewhere has the same elements, but not the same node. Numbers have no memory:
@@ -134,8 +134,14 @@ def _places(value: Value, depth: int = 0) -> set[tuple[int, int]]:
     """
     if value.kind == NUMBER:
         return set()
-    found = {(value.root, id(value.made.node) if value.made is not None else 0)}
-    if depth < _DEEPEST:
-        for choice in value.choices:
-            found |= _places(choice, depth + 1)
+    found: set[tuple[int, int]] = set()
+    waiting, seen = [value], set[int]()
+    while waiting and len(seen) < _MOST_STEPS:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if current.kind not in (NUMBER, OTHER, SEQUENCE):
+            found.add((current.root, id(current.made.node) if current.made is not None else 0))
+        waiting.extend(current.choices)
     return found

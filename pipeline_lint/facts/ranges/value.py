@@ -255,7 +255,7 @@ def join(one: Value, other: Value) -> Value:
         one.has_gradient or other.has_gradient,
         made,
         items,
-        () if made is not None else (one, other),
+        (one, other),
         is_count=one.is_count and other.is_count,
     )
     if is_same:
