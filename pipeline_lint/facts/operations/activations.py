@@ -298,8 +298,7 @@ def _shrunk(name: str) -> Callable[[Operands], Value]:
 
 def _of_threshold(operands: Operands) -> Value:
     value, replacement = operands.input, operands["value"]
-    joined = join(value, replacement)
-    joined.at_low = joined.at_high = None
+    joined = join(value, replacement).but(at_low=None, at_high=None, kind=TENSOR)
     return results.recomputed(joined, operands, "threshold", value)
 
 
