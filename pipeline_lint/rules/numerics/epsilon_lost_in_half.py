@@ -17,6 +17,7 @@ from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS, rounded
 from pipeline_lint.facts.formulas import Formulas
 from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_code
 from pipeline_lint.facts.guarding import shown
+from pipeline_lint.facts.half_support import HalfSupport
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Value
@@ -28,11 +29,7 @@ _FACTORS = ("add", "sub", "rsub", "mul", "minimum")
 _BOUNDS = ("clamp", "clamp_min", "maximum", "clamp_max")
 _DEFAULTS = {"normalize": 1e-12, "cosine_similarity": 1e-8}
 """Functions with an epsilon of their own, as torch documents it."""
-_HALF_WORDS = re.compile(r"float16|\.half\(|fp16|bfloat16|autocast|HalfTensor")
 _CAST_UP = re.compile(r"\.(float|double)\(|float32|float64")
-_CAST_BACK = re.compile(r"\.(?:float\(\)|to\(torch\.float(?:32)?\)).*\.(?:type_as\(|to\([^()]*dtype\b)")
-"""`super().forward(x.float()).type_as(x)`: half comes in, and is widened where it matters. Autocast does so by itself,
-and runs the norm in `F.normalize` in float32."""
 _LARGEST = 1e-4
 """A larger number is more than an epsilon."""
 
@@ -68,11 +65,12 @@ class EpsilonLostInHalf(Rule):
         def normalize(weights):
             weights = weights.half()
             return weights / (weights.amax(dim=-1, keepdim=True) + torch.finfo(weights.dtype).eps)
-    Exempt: an epsilon where the value is float32 as far as the code tells, in a file that never speaks of half
-        precision: it is reported as possible only, which `--min-confidence possible` shows; constants that are added
-        for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python; `torch.finfo`;
-        `F.normalize` where nothing says that it is of float16, but for a layer, `F.normalize(x) * self.scale`, in a
-        file that casts to float32 and back; `F.layer_norm`, whose default of 1e-5 float16 holds, with finite gradients.
+    Exempt: an epsilon where the value is float32 as far as the code tells, in a file whose code never names float16
+        or autocast: it is reported as possible only, which `--min-confidence possible` shows; constants that are
+        added for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python;
+        `torch.finfo`; `F.normalize` where nothing says that it is of float16, but for a layer, `F.normalize(x) *
+        self.scale`, in a file that casts to float32 and back; `F.layer_norm`, whose default of 1e-5 float16 holds,
+        with finite gradients.
     Fix: Unsafe: `torch.finfo(x.dtype).eps` in the place of the constant, where an operand with the dtype is at hand:
         0.001 in float16, 1.2e-7 in float32. Results move by that much.
     Source: the figures were measured with torch 2.13 on CPU; IEEE 754 for the spacing of numbers.
@@ -86,7 +84,7 @@ class EpsilonLostInHalf(Rule):
         if "torch" not in source.text:
             return
         ranges = source.fact(Ranges)
-        supports_half = _HALF_WORDS.search(source.text) is not None
+        supports_half = source.fact(HalfSupport).is_named
         for site in ranges.sites(*_SUMS):
             yield from _of_sum(source, site, supports_half=supports_half)
         for site in ranges.sites(*_BOUNDS):
@@ -178,8 +176,11 @@ def _of_default(source: Source, site: Site) -> Iterator[Finding]:
 
 
 def _is_layer_of_half(source: Source, site: Site, operand: cst.BaseExpression) -> bool:
-    """Whether it is a normalization layer, whose inputs may be all zeros, in a file that casts half up and back."""
-    if site.name != "normalize" or _CAST_UP.search(source.code(operand)) or not _CAST_BACK.search(source.text):
+    """Whether it is a normalization layer, whose inputs may be all zeros, in a file that casts half up and back.
+
+    Autocast does so by itself: it runs the norm in `F.normalize` in float32.
+    """
+    if site.name != "normalize" or _CAST_UP.search(source.code(operand)) or not source.fact(HalfSupport).casts_back:
         return False
     node: cst.CSTNode = site.node
     while isinstance(above := source.parent(node), cst.BinaryOperation):
