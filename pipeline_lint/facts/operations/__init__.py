@@ -11,24 +11,36 @@ from types import MappingProxyType
 
 from pipeline_lint.facts.operations import (
     activations,
-    arithmetic,
+    bounds,
     casts,
+    combinations,
+    conditions,
     creation,
     elementwise,
+    extremes,
     layers,
     linear_algebra,
     losses,
     movement,
+    powers,
+    products,
     reductions,
+    sums,
 )
 from pipeline_lint.facts.operations.row import Hazard, Row
 
 _TABLES = (
     activations,
-    arithmetic,
+    bounds,
+    combinations,
+    conditions,
+    powers,
+    products,
+    sums,
     casts,
     creation,
     elementwise,
+    extremes,
     layers,
     linear_algebra,
     losses,

@@ -21,11 +21,13 @@ from pipeline_lint.facts.ranges.value import (
     Made,
     Operands,
     Value,
+    both,
     either,
     fresh_number,
     promoted,
     same,
     same_elements,
+    weakened,
 )
 
 CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
@@ -43,6 +45,7 @@ NORMS = frozenset({"norm", "linalg_norm", "vector_norm", "matrix_norm"})
 LOGARITHMS = frozenset({"log", "log2", "log10"})
 MAXIMA = frozenset({"max", "amax"})
 MINIMA = frozenset({"min", "amin"})
+_REDUCTIONS = frozenset({"sum", "mean", "prod", "count_nonzero", "nansum", *NORMS})
 _DEEPEST = 6
 
 
@@ -347,6 +350,22 @@ def _ancestors(value: Value) -> set[int]:
                 following.extend(each.made.inputs)
         level = following
     return found
+
+
+def reached_together(one: Value, one_end: Evidence | None, other: Value, other_end: Evidence | None) -> Evidence | None:
+    """Evidence that two operands reach an end at the same time."""
+    found = both(one_end, other_end)
+    if found is None or one.is_constant or other.is_constant:
+        # The witness of the one that varies.
+        return one_end if found is not None and other.is_constant else other_end if found is not None else None
+    if are_related(one, other) and not (is_reduced(one) and is_reduced(other)):
+        return None
+    return weakened(found)
+
+
+def is_reduced(value: Value) -> bool:
+    """Whether a value stands for many elements together."""
+    return value.made is not None and value.made.operation in _REDUCTIONS
 
 
 def cosine(operands: Operands, name: str, *inputs: Value, dtype: str | None) -> Value:

@@ -177,6 +177,11 @@ class Table(World):
         self.rows = rows
         self.numbers = Numbers()
 
+    def operands(self, name: str, **values: Any) -> Operands:
+        """Operands by the names of parameters; `x` is the first."""
+        values = {"input" if key == "x" else key: value for key, value in values.items()}
+        return Operands(_NODE, values)
+
     def constant(self, value: object) -> Any:
         if isinstance(value, bool):
             return constant(float(value), dtype="bool")
