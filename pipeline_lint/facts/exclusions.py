@@ -68,6 +68,9 @@ def _is_doubtful(source: Source, node: cst.BaseExpression, value: Value) -> bool
 
 def _is_alone(source: Source, site: Site, exclusion: Exclusion) -> bool:
     """Whether no other operation can have made the NaN or infinity that is replaced."""
+    if exclusion.hazard.low != exclusion.hazard.high:
+        # An overflow is less likely than what is not known.
+        return False
     for other in source.fact(Ranges).sites():
         is_masked = other is not site and any(mask.node is exclusion.node for mask in other.masks)
         if is_masked and any(each.value != "finite" and other.reached(each) is not None for each in other.hazards):

@@ -24,6 +24,10 @@ _NOT_TRAINED = re.compile(
     r"|ssim_metric)(_|$)",
     re.IGNORECASE,
 )
+_FOLDERS_NOT_TRAINED = frozenset(
+    "metric metrics augmentation augmentations transforms datasets preprocessing evaluation tests benchmarks".split()
+)
+"""Of packages, whose folders may be nested."""
 _CLASSES_NOT_TRAINED = re.compile(
     r"(Metric|Metrics|Dataset|DataModule|Loader|Sampler|Transform|Augment\w*|Callback|Logger|Scheduler|Schedule|Optimizer"
     r"|Processor|Evaluator|Meter|Monitor|Tracker|Tokenizer|Pipeline|Exporter|Visuali[sz]er|Test\w*|Trainer\w*Callback)$"
@@ -34,7 +38,7 @@ _OTHER_PURPOSES = frozenset(
     "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
 )
 _LOSING_METHODS = frozenset(
-    "detach detach_ item tolist numpy long int bool byte argmax argmin argsort bucketize floor ceil trunc".split()
+    "detach detach_ item tolist numpy long int bool byte argmax argmin argsort bucketize".split()
 )
 _LOSING_BUILTINS = frozenset({"int", "float", "round", "bool", "len", "print", "str"})
 _GIVEN = re.compile(
@@ -120,6 +124,8 @@ def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
         return False
     path = PurePath(source.path)
     if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)) or "torchmetrics" in path.parts:
+        return False
+    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]):
         return False
     for above in source.ancestors(node):
         if isinstance(above, cst.FunctionDef) and _NOT_TRAINED.search(above.name.value.strip("_")):

@@ -19,7 +19,10 @@ _PASSING = frozenset({"sum", "mean", "reshape", "view", "squeeze", "unsqueeze", 
 
 def is_root(site: Site) -> bool:
     """Whether the operation is a root: of a power, whether its exponent is no whole number."""
-    return site.name not in ("pow", "float_power") or any(hazard.value == "nan" for hazard in site.hazards)
+    if site.name not in ("pow", "float_power"):
+        return True
+    exponent = site.values.get("exponent")
+    return any(hazard.value == "nan" for hazard in site.hazards) and not (exponent is not None and exponent.is_integer)
 
 
 def why_reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
@@ -32,8 +35,15 @@ def why_reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
     if hazard.low <= 0 <= hazard.high:
         node = site.operands[hazard.operand]
         found = either(found, why_zero(value, node))
-        return weakened(found, Confidence.POSSIBLE) if is_kept_off(source, node, value) else found
+        is_doubtful = _is_any_power(site) or is_kept_off(source, node, value)
+        return weakened(found, Confidence.POSSIBLE) if is_doubtful else found
     return either(found, _CANCELLED) if _is_variance(source, value) else found
+
+
+def _is_any_power(site: Site) -> bool:
+    """Whether the exponent may be below 1 or not: only then is 0 as the base of a power at fault."""
+    exponent = site.values.get("exponent")
+    return exponent is not None and not exponent.is_constant and exponent.high >= 1
 
 
 def _is_variance(source: Source, value: Value) -> bool:

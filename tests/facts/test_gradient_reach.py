@@ -91,3 +91,10 @@ def test_functions_of_tensors_alone_may_be_differentiated() -> None:
     assert is_trained_code(*root_in(code))
     assert not is_trained_code(*root_in(f"import numpy as np\n{code}"))
     assert not is_trained_code(*root_in(code.replace("torch", "tensorflow")))
+
+
+@pytest.mark.parametrize("path", ["metrics/functional/ndcg.py", "augmentation/generator/_2d/erase.py"])
+def test_folders_say_what_their_code_is_for(path: str) -> None:
+    code = "import torch\n\ndef f(x):\n    return root(x)\n"
+    assert not is_trained_code(*root_in(code, path))
+    assert is_trained_code(*root_in(code, f"models/{path.rpartition('/')[2]}"))
