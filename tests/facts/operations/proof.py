@@ -44,7 +44,7 @@ def interval_choices(num_variables: int, arrangement: str) -> list[list[Interval
     for position, interval in enumerate(INTERVALS):
         others = [SECOND[(position + step) % len(SECOND)] for step in range(num_variables - 1)]
         found.append([interval, *others])
-        if position % 2 == 0:
+        if position % 3 == 0:
             found.append([interval] * num_variables)
     return found
 
@@ -61,7 +61,7 @@ def prove(line: Line, dtype: str, rows: Mapping[str, Row], choices: Sequence[Seq
         choices = interval_choices(len(names), line.arrangement)
         if dtype != "float32":
             # What differs between dtypes does so in most intervals.
-            choices = [*choices[:4], *choices[4::3]]
+            choices = [*choices[:3], *choices[3::4]]
     for intervals in choices:
         named = dict(zip(names, intervals, strict=True))
         said = Said(line, dtype, rows, named)

@@ -99,14 +99,14 @@ def shaped(dtype: str, intervals: Sequence[Interval], shape: tuple[int, ...]) ->
     draw = random.Random(0)
     columns = [grid(dtype, interval) for interval in intervals]
     size = torch.Size(shape).numel()
-    pick = [spread(column, 5) for column in columns]
-    rows = [[[numbers[position % len(numbers)]] * size for numbers in pick] for position in range(5)]
+    pick = [spread(column, 4) for column in columns]
+    rows = [[[numbers[position % len(numbers)]] * size for numbers in pick] for position in range(4)]
     rows.append([[column[0], column[-1]] * (size // 2) for column in columns])
     rows.append([[0.0 if 0.0 in column else column[0]] * (size - 1) + [column[-1]] for column in columns])
     for first, second in ((0, -1), (-1, 0)):
         rows.append([[column[first]] + [column[second]] * (size - 1) for column in columns])
     small = [[number for number in column if abs(number) <= 30] or column for column in columns]
-    rows += [[draw.choices(column, k=size) for column in small] for _ in range(4)]
+    rows += [[draw.choices(column, k=size) for column in small] for _ in range(2)]
     rows += [[draw.choices(column, k=size) for column in columns]]
     shared = [number for number in columns[0] if all(number in column for column in columns)]
     if shared:
