@@ -186,6 +186,8 @@ def _where_call(run: Run, node: cst.Call, operation: Operation, state: State) ->
     for name, is_met in (("input", True), ("other", False)):
         known = effects(condition, is_met=is_met)
         branch = state.copy()
+        # Both branches are evaluated, and what they do to variables stays.
+        branch.names = state.names
         branch.learn(known)
         if known.bounds and not isinstance(operands[name], cst.Name | cst.BaseNumber):
             with run.recorder.unguarded():

@@ -18,6 +18,7 @@ from pipeline_lint.facts.ranges.value import (
     element_in,
     fresh_number,
     join,
+    rounded_ends,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def store(run: Run, receiver: cst.BaseExpression, value: Value, state: State) ->
     if value.made is None or value.made.operation != "detach":
         # Under `no_grad`, and through `.data`, the history of the tensor stays.
         value = value.but(has_gradient=value.has_gradient or old.has_gradient)
+    if value.dtype != old.dtype:
+        # What is put into a tensor takes its dtype.
+        low, high = rounded_ends(value.low, value.high, old.dtype)
+        value = value.but(low=low, high=high, dtype=old.dtype)
     if is_part:
         value = join(old, value).but(kind=old.kind, dtype=old.dtype)
     new = value.but(number=fresh_number(), root=0)
@@ -106,9 +111,8 @@ def forget(path: str, state: State) -> None:
     """What a name or path held is changed by code that is not followed."""
     known = state.names.get(path)
     if known is not None and known.kind != NUMBER:
-        state.names[path] = Value(kind=known.kind, has_gradient=known.has_gradient)
-        for name in _aliases(known, path, state):
-            state.names[name] = Value(kind=known.kind, has_gradient=known.has_gradient)
+        new = state.names[path] = Value(kind=known.kind, has_gradient=known.has_gradient)
+        share(known, path, new, state)
 
 
 def is_inplace_name(name: str) -> bool:
@@ -126,7 +130,7 @@ def _aliases(old: Value, path: str, state: State) -> Iterator[str]:
             yield name
 
 
-def _places(value: Value) -> set[tuple[int, int]]:
+def _places(value: Value) -> set[int]:
     """What tells memory apart: equal for a tensor and its views, and for what may be the one after branches.
 
     What was computed in the same way elsewhere has the same elements, but not the same node. Numbers have no memory:
@@ -134,7 +138,7 @@ def _places(value: Value) -> set[tuple[int, int]]:
     """
     if value.kind == NUMBER:
         return set()
-    found: set[tuple[int, int]] = set()
+    found: set[int] = set()
     waiting, seen = [value], set[int]()
     while waiting and len(seen) < _MOST_STEPS:
         current = waiting.pop()
@@ -142,6 +146,6 @@ def _places(value: Value) -> set[tuple[int, int]]:
             continue
         seen.add(id(current))
         if current.kind not in (NUMBER, OTHER, SEQUENCE):
-            found.add((current.root, id(current.made.node) if current.made is not None else 0))
+            found.add(id(current.made.node) if current.made is not None else current.root)
         waiting.extend(current.choices)
     return found

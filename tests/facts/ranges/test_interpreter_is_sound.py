@@ -168,11 +168,9 @@ EXPRESSIONS = (
     "{0}.float() @ {1}.float().T @ {0}.float()",
     "F.normalize({0}, dim=-1)",
     "{0}.round()",
-    "torch.sign({0}.nan_to_num())",
     "{0}.floor() + {c}",
-    "{0}.nan_to_num()",
+    "{0}.ceil()",
     "F.layer_norm({0}, (3,))",
-    "{0}.nan_to_num(0.0, 9.0, -9.0).long().float()",
     "torch.logaddexp({0}, {1})",
     "{0}.atan()",
     "{0}.erf()",
@@ -222,7 +220,7 @@ STATEMENTS = (
     "d = d + 1",
     "d = d * {c}",
     "d = float({v}.mean())",
-    "d = int({v}.mean().nan_to_num(0.0, 0.0, 0.0))",
+    "d = int({v}.mean())",
     "d = {v}.max().item()",
     "d = len(e)",
     "d = d or {c}",
@@ -365,7 +363,7 @@ def has_gradient(value: Any, source: Any) -> bool:
         return False
     with torch.enable_grad(), contextlib.suppress(RuntimeError):
         (gradient,) = torch.autograd.grad(value.double().sum(), source, retain_graph=True, allow_unused=True)
-        return gradient is not None and bool((gradient != 0).any())
+        return gradient is not None and bool((gradient.nan_to_num() != 0).any())
     return False
 
 
@@ -401,6 +399,21 @@ def contradiction(site: Site, value: Any, *, flows: bool) -> str | None:
     return None
 
 
+def unequal(said: dict[int, Site], seen: Seen) -> list[str]:
+    """The pairs of tensors of one number that differ, of looks that one run passed once."""
+    first: dict[int, tuple[int, Any]] = {}
+    found = []
+    for look, values in seen.items():
+        site = said.get(look)
+        if site is None or len(values) != 1 or not isinstance(values[0][0], torch.Tensor):
+            continue
+        value = values[0][0].double()
+        other, known = first.setdefault(site.input.number, (look, value))
+        if not torch.allclose(value, known, rtol=1e-2, atol=1e-2, equal_nan=True):
+            found.append(f"look {look}: it has the number of look {other}, and another value")
+    return found
+
+
 def contradictions(seed: int, num_runs: int = 3) -> list[str]:
     code = program(seed)
     said = claims(code)
@@ -418,6 +431,7 @@ def contradictions(seed: int, num_runs: int = 3) -> list[str]:
                 continue
             texts = [contradiction(site, value, flows=flows) for value, flows in values]
             found += [f"look {number}: {text}" for text in texts if text is not None]
+        found += unequal(said, seen)
     return found
 
 
@@ -425,3 +439,10 @@ def contradictions(seed: int, num_runs: int = 3) -> list[str]:
 def test_every_value_of_a_program_lies_in_the_range_that_is_claimed(seed: int) -> None:
     found = contradictions(seed)
     assert not found, f"{found[0]}\n{program(seed)}"
+
+
+def test_the_claims_about_the_programs_say_something() -> None:
+    found = [site.input for seed in range(60) for site in claims(program(seed)).values()]
+    num_bounded = sum(not value.is_unknown for value in found)
+    assert len(found) > 500
+    assert num_bounded > 0.5 * len(found)
