@@ -61,14 +61,27 @@ def next_above(number: float, dtype: str | None, steps: int = 1) -> float:
 
 def next_below(number: float, dtype: str | None, steps: int = 1) -> float:
     """The value of `dtype` that is `steps` below `number`."""
-    limits = LIMITS.get(dtype or DEFAULT_DTYPE)
-    if limits is None or math.isinf(number) or math.isnan(number):
+    dtype = dtype or DEFAULT_DTYPE
+    if dtype not in LIMITS or math.isinf(number) or math.isnan(number):
         return number
-    for _ in range(steps):
-        # Three quarters of a step, so that rounding goes to the neighbour also at a power of two.
-        gap = max(abs(number) * limits.eps * 0.75, limits.smallest)
-        number = rounded(number - gap, dtype)
-    return number
+    if dtype == "float64":
+        for _ in range(steps):
+            number = math.nextafter(number, -math.inf)
+        return number
+    number = rounded(number, dtype)
+    if math.isinf(number):
+        return number
+    # The bits of a float, read as a whole number, count the floats from 0 on.
+    layout, whole, shift = _LAYOUTS[dtype]
+    count = struct.unpack(whole, struct.pack(layout, abs(number)))[0] >> shift
+    place = (-count if number < 0 else count) - steps
+    infinity = struct.unpack(whole, struct.pack(layout, math.inf))[0] >> shift
+    bits = min(abs(place), infinity) << shift
+    return math.copysign(struct.unpack(layout, struct.pack(whole, bits))[0], place)
+
+
+_LAYOUTS = {"float32": ("<f", "<I", 0), "float16": ("<e", "<H", 0), "bfloat16": ("<f", "<I", 16)}
+"""How `struct` names a dtype and the whole number of its bits, and how many of these the dtype lacks."""
 
 
 def _through(number: float, layout: str) -> float:
