@@ -483,7 +483,8 @@ def test_where_gradients_flow(body: str, expected: list[bool]) -> None:
         ("with torch.autocast('cuda', dtype=torch.bfloat16):\n    torch.neg(x @ y)", ["bfloat16"]),
         ("with torch.autocast('cpu'):\n    torch.neg(x @ y)", ["bfloat16"]),
         ("with torch.autocast('cuda', enabled=False):\n    torch.neg(x @ y)", [None]),
-        ("with torch.autocast('cuda'):\n    with torch.autocast('cuda', enabled=False):\n        torch.neg(x @ y)", [None]),
+        ("with torch.autocast('cuda'):\n    with torch.autocast('cuda', enabled=False):\n        torch.neg(x @ y)",
+         [None]),
         ("torch.neg(2 ** -1); torch.neg(7 // 2); torch.neg(int(2.5))", [None, "int64", "int64"]),
     ],
 )  # fmt: skip
