@@ -38,7 +38,7 @@ SECOND: tuple[Interval, ...] = (
     (-1.0, 1.0),
 )
 
-HUGE = {"float32": 1e18, "bfloat16": 1e18, "float16": 200.0, "float64": 1e150}
+HUGE = {"float32": 1e18, "bfloat16": 1e18, "float16": 64.0, "float64": 1e150}
 """Beyond it squares and sums overflow on the way."""
 TINY = {"float32": 1e-19, "bfloat16": 1e-19, "float16": 1 / 200, "float64": 1e-150}
 """Below it reciprocals of squares do."""
