@@ -13,8 +13,8 @@ class Hazard(NamedTuple):
     """A stretch of an operand's values for which the operation goes wrong; both ends belong to it.
 
     Outside of all hazards of a row, value and gradient are finite for finite operands, as far as nothing overflows or
-    underflows on the way; but for decompositions of matrices, which break at singular ones. The range of a result leaves
-    out the infinities of a hazard: `1 / x` of a positive `x` is positive, although 1 / -0.0 is -inf.
+    underflows on the way; but for decompositions of matrices, which break at singular ones. The range of a result
+    leaves out the infinities of a hazard: `1 / x` of a positive `x` is positive, although 1 / -0.0 is -inf.
     """
 
     operand: str
