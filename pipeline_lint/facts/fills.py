@@ -138,5 +138,5 @@ def _before(step: _Step, fill: Fill | None) -> Iterator[_Step]:
             yield step._replace(value=inputs[0], sign=-step.sign)
         case "cat" | "stack" | "pad":
             yield from (step._replace(value=each, is_whole=False) for each in inputs)
-        case "dropout" | "clone" | "tensor" if inputs:
+        case "dropout" | "clone" | "tensor" | "to" if inputs:
             yield step._replace(value=inputs[0])

@@ -24,12 +24,18 @@ _CHOSEN = re.compile(
 """Names of masks that somebody made so that something is left."""
 _MASK = re.compile(r"mask|pad|valid|len", re.IGNORECASE)
 _NOT = frozenset({"logical_not", "bitwise_not"})
+_CASTS = frozenset({"bool", "to", "byte", "char", "short", "int", "long", "type"})
 _BOTH = frozenset({"logical_and", "bitwise_and", "logical_or", "bitwise_or", "bitwise_xor", "mul", "add", "sub", "cat"})
 _COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 _TRIANGLES = frozenset({"triu", "tril", "triu_indices", "tril_indices", "eye", "diag", "diag_embed", "fill_diagonal"})
 _OF_POSITIONS = frozenset({"arange", "range", "linspace"})
 _MADE_OF_MASKS = (
-    _BOTH | _NOT | _COMPARISONS | _TRIANGLES | {"masked_fill", "where", "one_hot", "pad", "stack", "any", "all"}
+    _BOTH
+    | _NOT
+    | _CASTS
+    | _COMPARISONS
+    | _TRIANGLES
+    | {"masked_fill", "where", "one_hot", "pad", "stack", "any", "all"}
 )
 _RANKS = frozenset(
     {"topk", "sort", "argsort", "kthvalue", "quantile", "max", "amax", "min", "amin", "cumsum", "median"}
@@ -97,7 +103,7 @@ def _of_value(mask: Value, depth: int, *, is_named: bool) -> Confidence | None:
     name, inputs = made.operation, made.inputs
     if name in _TRIANGLES or name in _FINITENESS or (name == "where" and len(inputs) < 3):
         return None
-    if name in _NOT and inputs:
+    if name in _NOT | _CASTS and inputs:
         return _of_value(inputs[0], depth + 1, is_named=is_named)
     if name in _COMPARISONS and len(inputs) == 2:
         return _of_comparison(inputs[0], inputs[1], depth, is_named=is_named)
