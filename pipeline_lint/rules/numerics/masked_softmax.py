@@ -68,8 +68,8 @@ class MaskedSoftmax(Rule):
         where they cover a row), rows whose NaN is masked or replaced after the softmax, and
         `F.scaled_dot_product_attention`, which gives 0 for such rows (torch 2.5 and later). For constants beyond
         float16: scores known to be float32, float64 or bfloat16, and code that asks for the dtype first. Masks that are
-        chosen so that something is left (sampling, legal actions), masks that only `__init__` makes, and -100 as in
-        shifted windows are shown at `--min-confidence possible`.
+        chosen so that something is left (sampling, legal actions), masks that only `__init__` makes, -100 as in shifted
+        windows, and -1e4 that is added to the scores are shown at `--min-confidence possible`.
     Fix: Safe, unsafe where something is added, scaled or normalised by `log_softmax` after the fill, where no softmax
         is in sight, and for constants that did not mask: the constant becomes `torch.finfo(scores.dtype).min`. A
         softmax gives exactly the same weights and gradients for it wherever they were finite. There is none where the
@@ -130,7 +130,7 @@ def _of_fill(source: Source, each: ScoreFill) -> Iterator[Finding]:
             problem = f"`{value}` is too large for float16, where `masked_fill` raises"
     else:
         confidence = _of_small(each)
-        witness, problem = _small_problem(constant)
+        witness, problem = _small_problem(constant, is_added=each.fill.is_added)
         problem = f"`{value}` {problem}"
     if confidence is not None:
         yield Finding(
@@ -176,6 +176,9 @@ def _of_small(each: ScoreFill) -> Confidence | None:
     if constant < _WEAK:
         return None
     if constant < -100:
+        if is_added:
+            # It moves a score from where it is: only a kept score that is lower by as much loses against it.
+            return Confidence.POSSIBLE
         return Confidence.LIKELY if each.softmaxes or each.is_attention else Confidence.POSSIBLE
     if constant <= -1:
         return Confidence.POSSIBLE if each.softmaxes else None
@@ -186,16 +189,17 @@ def _of_small(each: ScoreFill) -> Confidence | None:
     return Confidence.LIKELY if each.is_method and constant > 0 else Confidence.POSSIBLE
 
 
-def _small_problem(constant: float) -> tuple[str, str]:
+def _small_problem(constant: float, *, is_added: bool = False) -> tuple[str, str]:
     """The witness, and what is wrong with a constant that does not mask."""
     if constant > 0:
         return f"softmax([{constant:g}, 0.0]) gives the masked first entry the most", "raises what it should mask"
     if constant > -1:
         weight = "1.0" if constant > -1e-5 else f"{math.exp(constant):.4g}"
         return f"exp({constant:g}) is {weight}, so a masked score weighs as much as a score of 0", "masks nothing"
+    place = "the kept scores are lower by as much" if is_added else "the scores are as low themselves"
     return (
         f"softmax([{constant:g}, {constant - 120:g}]) is exactly [1.0, 0.0], so the masked first entry takes it all",
-        "does not mask where the scores are as low themselves",
+        f"does not mask where {place}",
     )
 
 
