@@ -93,7 +93,7 @@ def apply_side_effects(run: Run, function: cst.FunctionDef, node: cst.Call, stat
     if not changed:
         return
     for name, argument in _arguments(function, node):
-        held = path_of(argument)
+        held = path_of(_base(argument))
         if name in changed and held is not None:
             forget(held, state)
 

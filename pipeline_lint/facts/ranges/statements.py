@@ -14,6 +14,7 @@ from pipeline_lint.facts.ranges.priors import value_named
 from pipeline_lint.facts.ranges.state import State, joined
 from pipeline_lint.facts.ranges.syntax import pattern_names
 from pipeline_lint.facts.ranges.value import (
+    NUMBER,
     OTHER,
     TENSOR,
     UNKNOWN_KIND,
@@ -35,6 +36,9 @@ def small_statement(run: Run, node: cst.BaseSmallStatement, state: State) -> Non
             bind(run, target, run.evaluate(value, state), state)
         case cst.AugAssign(target=target, operator=operator, value=value):
             left, right = run.evaluate(target, state), run.evaluate(value, state)
+            if isinstance(value, cst.Call) and isinstance(target, cst.Name) and left.kind != NUMBER:
+                # A call on the right may have changed in place what the name holds.
+                left = run.evaluate(target, state)
             name = AUGMENTED.get(operator.__class__, "unknown")
             result = operate(run, name, node, (target, value), (left, right), state)
             if left.kind == TENSOR or (left.kind == UNKNOWN_KIND and not isinstance(target, cst.Subscript)):

@@ -404,6 +404,9 @@ class Model(nn.Module):
         p = x.tanh()
         clamped(p)
         torch.neg(p)
+        q = x.tanh()
+        clamped(q.T)
+        torch.neg(q)
 
         def inner(t):
             return t.sigmoid() * bound
@@ -436,6 +439,7 @@ def test_functions_and_methods_of_the_file_are_followed() -> None:
         (0.0, INF),
         (0.0, 9.0),
         (0.0, 9.0),
+        ANY,
         ANY,
         (0.0, 2.0),
     ]
