@@ -50,14 +50,14 @@ def test_a_wrong_selector_gives_2_with_the_nearest(project, lint, cached):
     project({"loss.py": BAD})
     if cached:
         lint("check")
-    result = lint("check", "--select", "TRN2011")
+    result = lint("check", "--select", "TRN4066")
     assert result.exit_code == 2
-    assert "`select` names no rule: `TRN2011`; did you mean `TRN201`?" in result.stderr
+    assert "`select` names no rule: `TRN4066`; did you mean `TRN406`?" in result.stderr
 
 
 def test_a_wrong_selector_is_an_error_even_where_there_is_nothing_to_check(project, lint):
     project()
-    assert lint("check", "--select", "TRN2011").exit_code == 2
+    assert lint("check", "--select", "TRN4066").exit_code == 2
 
 
 def test_a_syntax_error_is_a_finding_with_its_place(project, lint):

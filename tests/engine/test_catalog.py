@@ -58,7 +58,7 @@ def test_the_more_specific_selector_wins(settings, inside, outside):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"select": ("TRN20x",)}, "`select` names no rule: `TRN20x`; did you mean `TRN2"),
+        ({"select": ("TRN406x",)}, "`select` names no rule: `TRN406x`; did you mean `TRN406`?"),
         ({"ignore": ("log-of-sigmod",)}, "`ignore` names no rule: `log-of-sigmod`; did you mean `log-of-sigmoid`?"),
         ({"per_file_ignores": (("a.py", ("TRN999",)),)}, "`per-file-ignores.a.py` names no rule: `TRN999`"),
         ({"rule_options": (("log-of-sigmod", ()),)}, "unknown key `tool.pipeline-lint.log-of-sigmod`; did you mean"),

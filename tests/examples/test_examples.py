@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 EXPECTED = {
-    "vae": {"TRN101", "TRN102", "TRN201"},
-    "segmentation": {"TRN101", "TRN102", "TRN104", "TRN202", "TRN307", "TRN406"},
+    "vae": {"TRN101", "TRN102", "TRN201", "TRN207"},
+    "segmentation": {"TRN101", "TRN102", "TRN104", "TRN202", "TRN206", "TRN307", "TRN406"},
     "classifier": {"TRN101", "TRN102", "TRN202", "TRN307"},
 }
 DIVERGING = ("--steps", "20", "--lr", "0.2")
