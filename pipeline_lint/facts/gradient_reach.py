@@ -123,7 +123,9 @@ def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
     if not any(word in source.text for word in _DIFFERENTIABLE) and not source.fact(_is_torch_alone):
         return False
     path = PurePath(source.path)
-    if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)) or "torchmetrics" in path.parts:
+    if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)):
+        return False
+    if any(part.lower().endswith("metrics") for part in path.parts[:-1]):
         return False
     if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]):
         return False
