@@ -17,7 +17,7 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.edits import safe_fix, replace
-from pipeline_lint.facts.names import Names
+from pipeline_lint.facts.code.names import Names
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -6,7 +6,7 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Edit
 from pipeline_lint.edits import replace
-from pipeline_lint.facts.names import Names, Reference
+from pipeline_lint.facts.code.names import Names, Reference
 from pipeline_lint.source import Source
 
 _ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript)

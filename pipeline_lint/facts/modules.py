@@ -14,8 +14,8 @@ from typing import NamedTuple
 import libcst as cst
 
 from pipeline_lint.facts import torch_api
-from pipeline_lint.facts.names import Names, dotted_name, imported_module
-from pipeline_lint.facts.outputs import MethodOutputs, Outputs
+from pipeline_lint.facts.code.names import Names, dotted_name, imported_module
+from pipeline_lint.facts.outputs.returns import MethodOutputs, Outputs
 from pipeline_lint.source import Source
 
 LOCAL = ":"

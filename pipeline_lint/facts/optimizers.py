@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from pipeline_lint.facts.events import called_name
-from pipeline_lint.facts.names import Names
+from pipeline_lint.facts.code.events import called_name
+from pipeline_lint.facts.code.names import Names
 from pipeline_lint.source import Source
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipeline_lint.facts import torch_api
+from pipeline_lint.facts.code.names import join_path
 from pipeline_lint.facts.module_files import ModuleFiles, absolute
 from pipeline_lint.facts.modules import LOCAL, ClassSummary, Imported, summarize_classes
-from pipeline_lint.facts.names import join_path
 from pipeline_lint.source import Source
 
 Summary = TypeVar("Summary")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import libcst as cst
 
-from pipeline_lint.facts.events import called_name
-from pipeline_lint.facts.holders import element
+from pipeline_lint.facts.code.events import called_name
+from pipeline_lint.facts.code.holders import element
 from pipeline_lint.source import Source
 
 _PASS_ON = frozenset({"Flatten", "Identity", "Unflatten"})

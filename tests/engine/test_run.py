@@ -185,7 +185,7 @@ def test_memory_of_a_source_is_freed_without_the_collector(project):
     import weakref
 
     from pipeline_lint.documents import open_document
-    from pipeline_lint.facts.names import Names
+    from pipeline_lint.facts.code.names import Names
     from pipeline_lint.parsing import parse
 
     source = parse(open_document("a.py", BAD.encode()))

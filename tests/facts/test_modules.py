@@ -8,9 +8,9 @@ from textwrap import dedent
 import pytest
 
 from pipeline_lint.documents import open_document
-from pipeline_lint.facts.branches import Switch
+from pipeline_lint.facts.code.branches import Switch
 from pipeline_lint.facts.modules import ClassSummary, ClassView, FileClasses, Modules, summarize_classes
-from pipeline_lint.facts.outputs import MethodOutputs
+from pipeline_lint.facts.outputs.returns import MethodOutputs
 from pipeline_lint.parsing import parse
 from pipeline_lint.source import Source
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
-from pipeline_lint.facts.calls import Operation
+from pipeline_lint.facts.code.calls import Operation
 from pipeline_lint.facts.operations.modules import MODULES, ModuleCall
 from pipeline_lint.facts.ranges.applier import SEQUENTIAL, SUBMODULE
 from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS

@@ -7,8 +7,8 @@ from typing import Any
 
 import libcst as cst
 
-from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.names import Names
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.ranges.applier import Applier
 from pipeline_lint.facts.ranges.attributes import Attributes
 from pipeline_lint.facts.ranges.state import State

@@ -10,8 +10,8 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import remove_statement, replace, unsafe_fix
-from pipeline_lint.facts.guards import conditions
-from pipeline_lint.facts.names import Names, dotted_name
+from pipeline_lint.facts.code.guards import conditions
+from pipeline_lint.facts.code.names import Names, dotted_name
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.losses.probabilities import sigmoids_of, summarize_probabilities
+from pipeline_lint.facts.losses.sigmoid_losses import WORDS, SigmoidLoss, summarize_sigmoid_losses
 from pipeline_lint.facts.modules import summarize_classes
-from pipeline_lint.facts.probabilities import sigmoids_of, summarize_probabilities
 from pipeline_lint.facts.project import Project
-from pipeline_lint.facts.sigmoid_losses import WORDS, SigmoidLoss, summarize_sigmoid_losses
 from pipeline_lint.rule import Finding, ProjectRule
 
 _REMEDIES = {"BCELoss": "nn.BCEWithLogitsLoss", "binary_cross_entropy": "F.binary_cross_entropy_with_logits"}

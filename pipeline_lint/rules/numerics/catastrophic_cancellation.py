@@ -9,15 +9,15 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix
-from pipeline_lint.facts.events import called_name
-from pipeline_lint.facts.flow import Flow
-from pipeline_lint.facts.identities import Identities
-from pipeline_lint.facts.identity import Identity, Kind
-from pipeline_lint.facts.identity_code import identity_written
-from pipeline_lint.facts.identity_risks import risk_of
-from pipeline_lint.facts.inlining import Rewriting, formula_written
-from pipeline_lint.facts.names import Names
-from pipeline_lint.facts.variances import Variance, Variances
+from pipeline_lint.facts.algebra.identities import Identities
+from pipeline_lint.facts.algebra.identity import Identity, Kind
+from pipeline_lint.facts.algebra.identity_code import identity_written
+from pipeline_lint.facts.algebra.identity_risks import risk_of
+from pipeline_lint.facts.algebra.variances import Variance, Variances
+from pipeline_lint.facts.code.events import called_name
+from pipeline_lint.facts.code.flow import Flow
+from pipeline_lint.facts.code.inlining import Rewriting, formula_written
+from pipeline_lint.facts.code.names import Names
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

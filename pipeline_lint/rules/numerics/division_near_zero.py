@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Confidence
-from pipeline_lint.facts.bounded_divisors import divisor_bounded, is_never_negative, is_size_less_one, normalized
-from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.divisor_guards import is_path
-from pipeline_lint.facts.divisors import is_mean_over_mask, why_zero
-from pipeline_lint.facts.epsilons import outside_of_quotient
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.division.bounded_divisors import (
+    divisor_bounded,
+    is_never_negative,
+    is_size_less_one,
+    normalized,
+)
+from pipeline_lint.facts.division.divisor_guards import is_path
+from pipeline_lint.facts.division.divisors import is_mean_over_mask, why_zero
+from pipeline_lint.facts.division.selections import why_empty
+from pipeline_lint.facts.division.spreads import is_of_several, why_one
+from pipeline_lint.facts.epsilon.epsilons import outside_of_quotient
 from pipeline_lint.facts.gradient_reach import is_optimizer_code
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Evidence
-from pipeline_lint.facts.selections import why_empty
-from pipeline_lint.facts.spreads import is_of_several, why_one
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

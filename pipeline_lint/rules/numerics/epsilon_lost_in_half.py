@@ -10,14 +10,14 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, unsafe_fix
-from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.dtype_operand import limit
-from pipeline_lint.facts.epsilons import is_needed
+from pipeline_lint.facts.algebra.formulas import Formulas
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.epsilon.dtype_operand import limit
+from pipeline_lint.facts.epsilon.epsilons import is_needed
 from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS, rounded
-from pipeline_lint.facts.formulas import Formulas
 from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_code
 from pipeline_lint.facts.guarding import shown
-from pipeline_lint.facts.half_support import HalfSupport
+from pipeline_lint.facts.half.half_support import HalfSupport
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Value

@@ -9,12 +9,12 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, unsafe_fix
-from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.exponent_names import unbounded_name
-from pipeline_lint.facts.exponents import Exponents
+from pipeline_lint.facts.algebra.exponent_names import unbounded_name
+from pipeline_lint.facts.algebra.exponents import Exponents
+from pipeline_lint.facts.algebra.identities import Identities
+from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.gradient_reach import is_given, is_optimizer_code, is_trained_code, loses_gradient
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
-from pipeline_lint.facts.identities import Identities
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.priors import is_log_probability

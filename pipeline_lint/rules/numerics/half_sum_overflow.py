@@ -8,9 +8,10 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
-from pipeline_lint.facts.calls import Calls
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.guarding import has_comment, receiver_code, shown, with_keyword, with_method
-from pipeline_lint.facts.half_values import (
+from pipeline_lint.facts.half.half_values import (
     Square,
     casts_up,
     is_cast_back,
@@ -19,8 +20,7 @@ from pipeline_lint.facts.half_values import (
     square_below,
     wider_after,
 )
-from pipeline_lint.facts.loss_casts import cast_operands, has_cast_twin
-from pipeline_lint.facts.names import Names
+from pipeline_lint.facts.half.loss_casts import cast_operands, has_cast_twin
 from pipeline_lint.facts.operations.results import NORMS
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site

@@ -8,12 +8,12 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import replace, unsafe_fix
-from pipeline_lint.facts.calls import Calls, Operation
-from pipeline_lint.facts.clamp_bounds import bounds_past_domain
-from pipeline_lint.facts.directions import edge_of
-from pipeline_lint.facts.dtype_operand import limit
+from pipeline_lint.facts.algebra.directions import edge_of
+from pipeline_lint.facts.code.calls import Calls, Operation
+from pipeline_lint.facts.epsilon.clamp_bounds import bounds_past_domain
+from pipeline_lint.facts.epsilon.dtype_operand import limit
+from pipeline_lint.facts.epsilon.guarded_values import is_guarded, is_signed_sum, is_written_out
 from pipeline_lint.facts.gradient_reach import may_be_differentiated
-from pipeline_lint.facts.guarded_values import is_guarded, is_signed_sum, is_written_out
 from pipeline_lint.facts.guarding import has_comment, receiver_code, shown, with_keyword
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges

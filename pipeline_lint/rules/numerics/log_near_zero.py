@@ -8,11 +8,13 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import replace, safe_fix, unsafe_fix
-from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.clamp_bounds import bounds_past_domain
-from pipeline_lint.facts.dtype_operand import limit
+from pipeline_lint.facts.algebra.logarithm_formulas import LogarithmFormulas
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.code.names import Names
+from pipeline_lint.facts.epsilon.clamp_bounds import bounds_past_domain
+from pipeline_lint.facts.epsilon.dtype_operand import limit
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
-from pipeline_lint.facts.log_hazards import (
+from pipeline_lint.facts.losses.log_hazards import (
     LOGARITHMS,
     Hit,
     argument_of,
@@ -21,8 +23,6 @@ from pipeline_lint.facts.log_hazards import (
     hit_of,
     is_entropy,
 )
-from pipeline_lint.facts.logarithm_formulas import LogarithmFormulas
-from pipeline_lint.facts.names import Names
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.rule import Finding, Rule

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
-from pipeline_lint.facts.calls import Calls, Operation
-from pipeline_lint.facts.inlining import activation_place, negated_code, written_again
-from pipeline_lint.facts.names import Names
-from pipeline_lint.facts.origins import LARGEST_EPSILON, Origin, Origins
+from pipeline_lint.facts.code.calls import Calls, Operation
+from pipeline_lint.facts.code.inlining import activation_place, negated_code, written_again
+from pipeline_lint.facts.code.names import Names
+from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Origin, Origins
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -8,10 +8,10 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
-from pipeline_lint.facts.calls import Calls, Operation
-from pipeline_lint.facts.inlining import activation_place, written_again
-from pipeline_lint.facts.names import Names
-from pipeline_lint.facts.origins import LARGEST_EPSILON, Activation, Origin, Origins
+from pipeline_lint.facts.code.calls import Calls, Operation
+from pipeline_lint.facts.code.inlining import activation_place, written_again
+from pipeline_lint.facts.code.names import Names
+from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Activation, Origin, Origins
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -8,11 +8,11 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Fix
 from pipeline_lint.edits import replace, safe_fix, unsafe_fix
-from pipeline_lint.facts.double_where import guard_of, guarded_operand
+from pipeline_lint.facts.code.inlining import argument_code, negated_code
+from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.guarding import finfo, has_comment, is_repeatable, receiver_code, shown
-from pipeline_lint.facts.inlining import argument_code, negated_code
-from pipeline_lint.facts.names import Names
-from pipeline_lint.facts.products import CONSTANT, SCORES, Cause, Product, products
+from pipeline_lint.facts.masking.double_where import guard_of, guarded_operand
+from pipeline_lint.facts.masking.products import CONSTANT, SCORES, Cause, Product, products
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

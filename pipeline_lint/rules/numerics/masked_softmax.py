@@ -11,10 +11,10 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, safe_fix, unsafe_fix
 from pipeline_lint.facts.guarding import finfo, has_comment, is_repeatable, receiver_code, shown
-from pipeline_lint.facts.mask_constants import slipped_mask_constants
-from pipeline_lint.facts.masked_after import renormalised, zeroed_log_probabilities
-from pipeline_lint.facts.masks import is_part_of_the_model, may_cover_a_row
-from pipeline_lint.facts.score_fills import SAFE_ATTENTION, ScoreFill, score_fills
+from pipeline_lint.facts.masking.mask_constants import slipped_mask_constants
+from pipeline_lint.facts.masking.masked_after import renormalised, zeroed_log_probabilities
+from pipeline_lint.facts.masking.masks import is_part_of_the_model, may_cover_a_row
+from pipeline_lint.facts.masking.score_fills import SAFE_ATTENTION, ScoreFill, score_fills
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -8,14 +8,14 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Applicability, Fix
 from pipeline_lint.edits import replace, unsafe_fix
-from pipeline_lint.facts.bounded_divisors import count_bounded
-from pipeline_lint.facts.calls import Calls
-from pipeline_lint.facts.divisors import is_mean_over_mask, why_zero
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.division.bounded_divisors import count_bounded
+from pipeline_lint.facts.division.divisors import is_mean_over_mask, why_zero
+from pipeline_lint.facts.division.selections import IGNORING_NAN, LOSSES, RAISING, why_empty
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import Evidence
-from pipeline_lint.facts.selections import IGNORING_NAN, LOSSES, RAISING, why_empty
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

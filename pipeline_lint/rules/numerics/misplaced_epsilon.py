@@ -9,18 +9,24 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.edits import replace, unsafe_fix
-from pipeline_lint.facts.clamp_bounds import DOMAINS, Crossed, PastDomain, bounds_past_domain, crossed_bounds
-from pipeline_lint.facts.divisors import why_zero
-from pipeline_lint.facts.epsilon_moves import INNER_BOUND, moved_into_divisor, moved_into_root, turned, uncrossed
-from pipeline_lint.facts.epsilons import Outside, epsilon_outside, is_epsilon, outside_of_quotient
+from pipeline_lint.facts.division.divisors import why_zero
+from pipeline_lint.facts.epsilon.clamp_bounds import DOMAINS, Crossed, PastDomain, bounds_past_domain, crossed_bounds
+from pipeline_lint.facts.epsilon.epsilon_moves import (
+    INNER_BOUND,
+    moved_into_divisor,
+    moved_into_root,
+    turned,
+    uncrossed,
+)
+from pipeline_lint.facts.epsilon.epsilons import Outside, epsilon_outside, is_epsilon, outside_of_quotient
+from pipeline_lint.facts.epsilon.root_hazards import ROOTS, is_below_relu, is_root, why_reached
+from pipeline_lint.facts.epsilon.roots import deviation_code, norm_code
 from pipeline_lint.facts.gradient_reach import is_model_or_loss, is_optimizer_code, may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment, shown
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.ranges.value import NUMBER, Evidence
-from pipeline_lint.facts.root_hazards import ROOTS, is_below_relu, is_root, why_reached
-from pipeline_lint.facts.roots import deviation_code, norm_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

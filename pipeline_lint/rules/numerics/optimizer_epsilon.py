@@ -10,7 +10,7 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import replace, unsafe_fix
 from pipeline_lint.facts.floats import rounded
-from pipeline_lint.facts.half_parameters import HalfParameters
+from pipeline_lint.facts.half.half_parameters import HalfParameters
 from pipeline_lint.facts.optimizers import EpsilonUse, adaptive_optimizers
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source

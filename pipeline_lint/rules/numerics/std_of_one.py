@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.division.spreads import biased, is_of_several, why_one
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.ranges.analysis import Ranges
-from pipeline_lint.facts.spreads import biased, is_of_several, why_one
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

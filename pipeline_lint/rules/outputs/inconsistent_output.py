@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline_lint.diagnostic import Confidence, Place
-from pipeline_lint.facts.branches import Switch, separating_switch
+from pipeline_lint.facts.code.branches import Switch, separating_switch
 from pipeline_lint.facts.membership import dataset_confidence, module_confidence
 from pipeline_lint.facts.modules import ClassSummary, summarize_classes
-from pipeline_lint.facts.naming import legacy_free
-from pipeline_lint.facts.outputs import MethodOutputs, Output
+from pipeline_lint.facts.outputs.naming import legacy_free
+from pipeline_lint.facts.outputs.returns import MethodOutputs, Output
+from pipeline_lint.facts.outputs.shapes import Shape
 from pipeline_lint.facts.project import Project
-from pipeline_lint.facts.shapes import Shape
 from pipeline_lint.rule import Finding, ProjectRule
 
 _CONFIDENCES = {

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pipeline_lint.facts import torch_api
 from pipeline_lint.facts.membership import module_confidence
 from pipeline_lint.facts.modules import summarize_classes
-from pipeline_lint.facts.naming import count, legacy_free, proposal, related_returns
-from pipeline_lint.facts.outputs import Output
+from pipeline_lint.facts.outputs.naming import count, legacy_free, proposal, related_returns
+from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.facts.project import Project
 from pipeline_lint.rule import Finding, ProjectRule
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pipeline_lint.facts.membership import dataset_confidence
 from pipeline_lint.facts.modules import ClassSummary, summarize_classes
-from pipeline_lint.facts.naming import count, proposal, related_returns
-from pipeline_lint.facts.outputs import Output
+from pipeline_lint.facts.outputs.naming import count, proposal, related_returns
+from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.facts.project import Project
 from pipeline_lint.rule import Finding, ProjectRule
 

@@ -10,8 +10,8 @@ import libcst as cst
 from pipeline_lint.diagnostic import Edit, Fix
 from pipeline_lint.edits import replace, safe_fix
 from pipeline_lint.facts import torch_api
-from pipeline_lint.facts.guards import is_version_dependent
-from pipeline_lint.facts.names import Names, dotted_name, imported_module
+from pipeline_lint.facts.code.guards import is_version_dependent
+from pipeline_lint.facts.code.names import Names, dotted_name, imported_module
 from pipeline_lint.rule import Finding, OptionValue, Rule
 from pipeline_lint.source import Source
 

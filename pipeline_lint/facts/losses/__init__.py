@@ -1,0 +1,1 @@
+"""Losses and what flows into them: logits, probabilities, logarithms."""

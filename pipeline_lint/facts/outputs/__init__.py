@@ -1,0 +1,1 @@
+"""What functions return, in which shapes, and which names their values could bear."""
