@@ -62,21 +62,30 @@ class Exponents:
         self._assigned: dict[int, dict[str, list[cst.BaseExpression]]] = {}
         self._subtracted: dict[int, dict[str, list[cst.BaseExpression]]] = {}
         self._waiting: set[tuple[int, str]] = set()
+        # Names share what they stand for, so that paths through a chain of assignments are exponentially many.
+        self._reached: dict[tuple[int, int], Reach] = {}
+        self._maxima: dict[tuple[int, int], bool] = {}
 
     def reach(self, expression: cst.BaseExpression, _steps: int = _MOST_STEPS) -> Reach:
         """The values that an expression can have."""
         if _steps == 0:
             return _UNKNOWN
+        key = (id(expression), _steps)
+        if key not in self._reached:
+            self._reached[key] = self._read(expression, _steps)
+        return self._reached[key]
+
+    def _read(self, expression: cst.BaseExpression, steps: int) -> Reach:
         number = self._formulas.number(expression)
         if number is not None:
             return Reach(number, number, is_table=True)
         formula = self._formulas.of(expression)
         if formula.name == "":
-            return self._leaf(formula.node, _steps)
+            return self._leaf(formula.node, steps)
         if formula.operation is not None and formula.operation.is_inplace:
             inplace = replace(formula.operation, is_inplace=False)
             formula = Formula(formula.name, formula.node, formula.operands, inplace)
-        return self._calculated(formula, _steps - 1)
+        return self._calculated(formula, steps - 1)
 
     def _leaf(self, node: cst.BaseExpression, steps: int) -> Reach:
         match node:
@@ -232,6 +241,12 @@ class Exponents:
 
     def _is_maximum(self, node: cst.BaseExpression, function: cst.CSTNode | None, steps: int = 4) -> bool:
         """Whether an expression is called a maximum, calls one, or has its value from what does."""
+        key = (id(node), steps)
+        if key not in self._maxima:
+            self._maxima[key] = self._names_maximum(node, function, steps)
+        return self._maxima[key]
+
+    def _names_maximum(self, node: cst.BaseExpression, function: cst.CSTNode | None, steps: int) -> bool:
         for each in _evaluated(node):
             if isinstance(each, cst.Name) and _MAXIMUM_NAME.search(each.value):
                 return True

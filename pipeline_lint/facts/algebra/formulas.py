@@ -69,6 +69,7 @@ class Formulas:
         self._names = source.fact(Names)
         self._formulas: dict[int, Formula] = {}
         self._spellings: dict[int, str] = {}
+        self._numbers: dict[int, float | None] = {}
 
     def of(self, expression: cst.BaseExpression) -> Formula:
         """The outermost operation of an expression, or of what its name stands for."""
@@ -84,6 +85,13 @@ class Formulas:
     def number(self, expression: cst.BaseExpression) -> float | None:
         """The value of a number, of a name for one, of a sum or quotient of numbers, or of `torch.ones_like(x)`."""
         formula = self.of(expression)
+        # Kept by node: generated polynomials share their terms through names, so that paths to a term are exponential.
+        key = id(formula.node)
+        if key not in self._numbers:
+            self._numbers[key] = self._number(formula)
+        return self._numbers[key]
+
+    def _number(self, formula: Formula) -> float | None:
         match formula.name, formula.operands:
             case "number", _:
                 return _evaluated(formula.node)
