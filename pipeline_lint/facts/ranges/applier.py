@@ -35,6 +35,8 @@ _SAME_SHAPE = frozenset(
     "clone contiguous detach cpu cuda float double half bfloat16 to type type_as requires_grad_ item".split()
 )
 """Operations whose result has the elements of the input in their places."""
+_MAY_GIVE_INPUT = frozenset("contiguous cpu cuda float double half bfloat16 to type type_as requires_grad_".split())
+"""Operations that give the input itself where it is as it should be, with its gradient under `no_grad` also."""
 _AUTOCAST_TO_FLOAT32 = frozenset(
     """acos asin cosh cdist cosine_similarity cross_entropy cumprod cumsum dist erfinv exp expm1 group_norm kl_div
     l1_loss layer_norm log log10 log1p log2 log_softmax mse_loss nll_loss norm normalize pow prod reciprocal rsqrt sinh
@@ -90,7 +92,8 @@ class Applier:
             changes["kind"] = TENSOR
         if state.autocast is not None and name in _AUTOCAST_TO_HALF:
             changes["dtype"] = state.autocast
-        if not state.has_gradient or (inputs and not any(value.has_gradient for value in inputs)):
+        is_off = not state.has_gradient and name not in _MAY_GIVE_INPUT
+        if is_off or (inputs and not any(value.has_gradient for value in inputs)):
             changes["has_gradient"] = False
         if row.keeps_values and "input" in values:
             source = values["input"]
