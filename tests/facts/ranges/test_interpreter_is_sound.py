@@ -437,7 +437,7 @@ def contradictions(seed: int, num_runs: int = 3) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", (*range(NUM_PROGRAMS), *REGRESSIONS))
+@pytest.mark.parametrize("seed", [*range(NUM_PROGRAMS), *REGRESSIONS])
 def test_every_value_of_a_program_lies_in_the_range_that_is_claimed(seed: int) -> None:
     found = contradictions(seed)
     assert not found, f"{found[0]}\n{program(seed)}"
