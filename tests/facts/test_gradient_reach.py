@@ -6,13 +6,9 @@ import libcst as cst
 import pytest
 
 from pipeline_lint.documents import open_document
-from pipeline_lint.facts.gradient_reach import (
-    is_given,
-    is_model_or_loss,
-    is_optimizer_code,
-    is_trained_code,
-    loses_gradient,
-)
+from pipeline_lint.facts.gradient_reach import is_given
+from pipeline_lint.facts.gradient_uses import loses_gradient
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_optimizer_code, is_trained_code
 from pipeline_lint.parsing import parse
 from pipeline_lint.source import Source
 

@@ -11,11 +11,12 @@ from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.algebra.logarithm_formulas import feeds_only_its_argument_times
 from pipeline_lint.facts.code.result_uses import becomes_whole_number, is_bounded_below
 from pipeline_lint.facts.epsilon.guarded_values import is_guarded, is_signed_sum, is_written_out
-from pipeline_lint.facts.gradient_reach import is_trained_code, may_be_differentiated
+from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.losses.log_arguments import evidence_at_zero, evidence_below_zero
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Value
+from pipeline_lint.facts.trained_code import is_trained_code
 from pipeline_lint.source import Source
 
 _DENSITY = re.compile(r"^_?log_(prob|cdf|pdf|density)$")

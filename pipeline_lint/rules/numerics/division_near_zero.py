@@ -17,12 +17,12 @@ from pipeline_lint.facts.division.divisors import is_mean_over_mask, why_zero
 from pipeline_lint.facts.division.selections import why_empty
 from pipeline_lint.facts.division.spreads import is_of_several, why_one
 from pipeline_lint.facts.epsilon.epsilons import outside_of_quotient
-from pipeline_lint.facts.gradient_reach import is_optimizer_code
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Evidence
+from pipeline_lint.facts.trained_code import is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -15,12 +15,12 @@ from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.epsilon.dtype_operand import limit
 from pipeline_lint.facts.epsilon.epsilons import is_needed
 from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS, rounded
-from pipeline_lint.facts.gradient_reach import is_optimizer_code, is_trained_code
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.half.half_support import HalfSupport
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Value
+from pipeline_lint.facts.trained_code import is_optimizer_code, is_trained_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

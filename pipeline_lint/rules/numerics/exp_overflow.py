@@ -13,7 +13,8 @@ from pipeline_lint.facts.algebra.exponent_names import unbounded_name
 from pipeline_lint.facts.algebra.exponents import Exponents
 from pipeline_lint.facts.algebra.identities import Identities
 from pipeline_lint.facts.code.calls import Calls
-from pipeline_lint.facts.gradient_reach import is_given, is_optimizer_code, is_trained_code, loses_gradient
+from pipeline_lint.facts.gradient_reach import is_given
+from pipeline_lint.facts.gradient_uses import loses_gradient
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
@@ -21,6 +22,7 @@ from pipeline_lint.facts.ranges.priors import is_log_probability
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.ranges.value import INFINITY, NUMBER, OTHER, SEQUENCE, Evidence, Value, weakened
+from pipeline_lint.facts.trained_code import is_optimizer_code, is_trained_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -21,12 +21,13 @@ from pipeline_lint.facts.epsilon.epsilon_moves import (
 from pipeline_lint.facts.epsilon.epsilons import Outside, epsilon_outside, is_epsilon, outside_of_quotient
 from pipeline_lint.facts.epsilon.root_hazards import ROOTS, is_below_relu, is_root, why_reached
 from pipeline_lint.facts.epsilon.roots import deviation_code, norm_code
-from pipeline_lint.facts.gradient_reach import is_model_or_loss, is_optimizer_code, may_be_differentiated
+from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment, shown
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.ranges.value import NUMBER, Evidence
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

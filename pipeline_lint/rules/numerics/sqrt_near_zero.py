@@ -13,12 +13,13 @@ from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.epsilon.epsilons import epsilon_outside
 from pipeline_lint.facts.epsilon.root_hazards import ROOTS, is_below_relu, is_root, why_reached
 from pipeline_lint.facts.epsilon.roots import deviation_code, norm_code
-from pipeline_lint.facts.gradient_reach import is_model_or_loss, is_optimizer_code, may_be_differentiated
+from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment, shown, with_method
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Evidence
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

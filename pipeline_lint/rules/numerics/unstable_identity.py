@@ -11,7 +11,7 @@ from pipeline_lint.facts.algebra.identities import Identities
 from pipeline_lint.facts.algebra.identity import Identity, Kind
 from pipeline_lint.facts.algebra.identity_code import identity_written
 from pipeline_lint.facts.algebra.identity_risks import Cause, Risk, risk_of
-from pipeline_lint.facts.gradient_reach import is_test_code
+from pipeline_lint.facts.trained_code import is_test_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import safe_fix
-from pipeline_lint.facts.gradient_reach import is_given, is_model_or_loss, is_optimizer_code, may_be_differentiated
+from pipeline_lint.facts.gradient_reach import is_given, may_be_differentiated
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.masking.double_where import guard_of, guarded_operand
 from pipeline_lint.facts.masking.exclusions import Exclusion, exclusion_of
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

@@ -1,0 +1,97 @@
+"""What a piece of code is for, as far as names tell: a model or a loss that is trained, or metrics, data, plots.
+
+The names of functions, classes, files and folders say so.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+import libcst as cst
+
+from pipeline_lint.facts.ranges.syntax import last_name
+from pipeline_lint.source import Source
+
+_NOT_TRAINED = re.compile(
+    r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|test|tests|predict|prediction|infer|inference"
+    r"|metric|metrics|accuracy|plot|draw|visuali[sz]e|show|report|summary|print|preprocess|postprocess|nms"
+    r"|decode|generate|export|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler"
+    r"|augment|augmentation|transform|transforms|generation|ransac|loader|collate|dataset|datasets|demo|statistics"
+    r"|processing|preprocessing|feature_extraction|exporter|clip_grad|grad_norm|data_utils|miou|fid|psnr"
+    r"|ssim_metric)(_|$)",
+    re.IGNORECASE,
+)
+_FOLDERS_NOT_TRAINED = frozenset(
+    "metric metrics augmentation augmentations transforms datasets preprocessing evaluation tests benchmarks".split()
+)
+"""Of packages, whose folders may be nested."""
+_CLASSES_NOT_TRAINED = re.compile(
+    r"(Metric|Metrics|Dataset|DataModule|Loader|Sampler|Transform|Augment\w*|Callback|Logger|Scheduler|Schedule|Optimizer"
+    r"|Processor|Evaluator|Meter|Monitor|Tracker|Tokenizer|Pipeline|Exporter|Visuali[sz]er|Test\w*|Trainer\w*Callback)$"
+)
+_DIFFERENTIABLE = ("nn.", "backward", "loss", "Loss", "grad", "Module", "Function")
+
+_OTHER_PURPOSES = frozenset(
+    "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
+)
+_FORWARD_METHODS = frozenset({"forward", "training_step", "loss"})
+
+
+def is_test_code(source: Source) -> bool:
+    """Whether a file holds tests, which compute by hand what they compare with."""
+    path = PurePath(source.path)
+    return path.stem.startswith("test_") or path.stem.endswith("_test") or "tests" in path.parts[:-1]
+
+
+def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the code at a node may be a part of what is trained: a model, a loss, a function that either can use."""
+    if not any(word in source.text for word in _DIFFERENTIABLE) and not source.fact(_is_torch_alone):
+        return False
+    path = PurePath(source.path)
+    if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)):
+        return False
+    if any(part.lower().endswith("metrics") for part in path.parts[:-1]):
+        return False
+    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]):
+        return False
+    for above in source.ancestors(node):
+        if isinstance(above, cst.FunctionDef) and _NOT_TRAINED.search(above.name.value.strip("_")):
+            return False
+        if isinstance(above, cst.ClassDef):
+            names = [above.name.value, *(last_name(base.value) for base in above.bases)]
+            if any(_CLASSES_NOT_TRAINED.search(name) for name in names):
+                return False
+    return True
+
+
+def _is_torch_alone(source: Source) -> bool:
+    """Whether a file of functions is about tensors and nothing else, so that anybody may differentiate through it."""
+    imports = re.findall(r"^\s*(?:import|from) ([\w.]+)", source.text, re.MULTILINE)
+    roots = {path.partition(".")[0] for path in imports if not path.startswith(".")}
+    return any(root.startswith("torch") for root in roots) and roots.isdisjoint(_OTHER_PURPOSES)
+
+
+def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in a module or a loss, through which gradients do flow."""
+    for above in source.ancestors(node):
+        if isinstance(above, cst.FunctionDef) and "loss" in above.name.value.lower():
+            return True
+        if isinstance(above, cst.ClassDef):
+            return any(
+                isinstance(statement, cst.FunctionDef) and statement.name.value in _FORWARD_METHODS
+                for statement in above.body.body
+            )
+    return False
+
+
+def is_optimizer_code(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in an optimizer, whose own roots and divisions are guarded by its epsilon."""
+    path = PurePath(source.path)
+    if any("optim" in part for part in (path.stem, path.parent.name)):
+        return True
+    return any(
+        isinstance(above, cst.ClassDef)
+        and any("Optim" in name for name in (above.name.value, *(last_name(base.value) for base in above.bases)))
+        for above in source.ancestors(node)
+    )
