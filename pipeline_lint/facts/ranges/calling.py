@@ -12,6 +12,7 @@ from pipeline_lint.facts.operations.modules import MODULES, ModuleCall
 from pipeline_lint.facts.ranges.applier import SEQUENTIAL, SUBMODULE
 from pipeline_lint.facts.ranges.builtin_functions import BUILTIN_NAMES, BUILTINS
 from pipeline_lint.facts.ranges.conditions import effects, mask_kind
+from pipeline_lint.facts.ranges.distributions import call_method, construct
 from pipeline_lint.facts.ranges.functions import call_local
 from pipeline_lint.facts.ranges.memory import change_list, forget, is_inplace_name, store
 from pipeline_lint.facts.ranges.priors import value_of_call
@@ -52,6 +53,9 @@ def call(run: Run, node: cst.Call, state: State) -> Value:
     if isinstance(function, cst.Name) and function.value in BUILTIN_NAMES and function.value not in state.names:
         arguments = [run.evaluate(argument.value, state) for argument in node.args]
         return _builtin_call(run, function.value, node, arguments)
+    drawn = call_method(run, node, state)
+    if drawn is not None:
+        return drawn
     callee = _callee_of(run, function, state)
     arguments = [run.evaluate(argument.value, state) for argument in node.args]
     if callee is not None and callee.made is not None and callee.kind == OTHER:
@@ -123,6 +127,9 @@ def _known_function(run: Run, node: cst.Call, path: str, state: State) -> Value 
     if root == "math" and path.removeprefix("math.") in BUILTINS:
         arguments = [run.evaluate(argument.value, state) for argument in node.args]
         return _builtin_call(run, path.removeprefix("math."), node, arguments)
+    distribution = construct(run, node, path, state)
+    if distribution is not None:
+        return distribution
     if root in ("numpy", "math"):
         for argument in node.args:
             run.evaluate(argument.value, state)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from pipeline_lint.facts.ranges.applier import SUBMODULE
+from pipeline_lint.facts.ranges.distributions import attribute_of
 from pipeline_lint.facts.ranges.functions import entry_state
 from pipeline_lint.facts.ranges.numeric_names import named_constant
 from pipeline_lint.facts.ranges.priors import value_named, value_of_attribute
@@ -75,6 +76,9 @@ def attribute(run: Run, node: cst.Attribute, state: State) -> Value:
 
 
 def _attribute_of(run: Run, owner: Value, name: str, node: cst.Attribute) -> Value:
+    of_distribution = attribute_of(owner, name, node)
+    if of_distribution is not None:
+        return of_distribution
     made = owner.made
     if made is not None and made.operation == "finfo":
         limit = named_constant(f"finfo.{name}", owner.dtype)
