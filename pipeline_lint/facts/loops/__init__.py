@@ -1,0 +1,1 @@
+"""Training loops: where gradients are made, used and dropped, and what is training and what is evaluation."""
