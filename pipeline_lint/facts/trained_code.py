@@ -32,6 +32,7 @@ _CLASSES_NOT_TRAINED = re.compile(
 )
 _DIFFERENTIABLE = ("nn.", "backward", "loss", "Loss", "grad", "Module", "Function")
 
+_SAMPLER = re.compile(r"schedul(er|ing)s?|samplers?(?![a-z])|pipelines?(?![a-z])|solvers?(?![a-z])", re.IGNORECASE)
 _OTHER_PURPOSES = frozenset(
     "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
 )
@@ -83,6 +84,13 @@ def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
                 for statement in above.body.body
             )
     return False
+
+
+def is_sampler_code(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in what steps through a noise schedule, as files and classes are named."""
+    names = [part.removesuffix(".py") for part in PurePath(source.path).parts[-3:]]
+    owner = source.enclosing(node, cst.ClassDef)
+    return any(_SAMPLER.search(name) for name in (*names, owner.name.value if owner is not None else ""))
 
 
 def is_optimizer_code(source: Source, node: cst.CSTNode) -> bool:

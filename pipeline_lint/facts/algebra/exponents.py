@@ -46,7 +46,11 @@ _SHIFTED_NAME = re.compile(r"shifted|stable|centered", re.IGNORECASE)
 _LOG_PROBABILITY_NAME = re.compile(r"^log_?p(rob(abilitie)?s?|t|i)?$|log_?prob|^lp$", re.IGNORECASE)
 _DISTANCE_NAME = re.compile(r"dist(ance)?s?(_mat|_matrix|_sq\w*)?$|^d2$|^sq_?d", re.IGNORECASE)
 _SIZE_NAME = re.compile(r"^(n|num_\w+|\w*size|\w*length|radius|center|half|steps)$")
+_IMAGE_NAME = re.compile(r"^(image|img|pixel(_value)?)s?\d*$", re.IGNORECASE)
 _LARGEST_SCALE = 100.0
+_LARGEST_LOGARITHM = 70.0
+"""Of a number that was clamped at an epsilon, or of one over it."""
+_LOGARITHMS = frozenset({"log", "log2", "log10", "logit"})
 _MOST_STEPS = 12
 
 
@@ -87,6 +91,15 @@ class Exponents:
             formula = Formula(formula.name, formula.node, formula.operands, inplace)
         return self._calculated(formula, steps - 1)
 
+    def is_rebound(self, expression: cst.BaseExpression) -> bool:
+        """Whether it is a variable that is given several values in turn, so that its formula is not known."""
+        formula = self._formulas.of(expression)
+        if formula.name or not isinstance(formula.node, cst.Name):
+            return False
+        function = self._source.function_of(formula.node)
+        self._collect(function)
+        return formula.node.value in self._assigned[id(function)]
+
     def _leaf(self, node: cst.BaseExpression, steps: int) -> Reach:
         match node:
             case cst.IfExp(body=one, orelse=other):
@@ -121,6 +134,11 @@ class Exponents:
             if any(self._is_maximum(value, function) for value in self._subtracted[id(function)].get(name, ())):
                 return Reach(high=0.0, is_shifted=True)
             values = self._assigned[id(function)].get(name, ())
+            default = self._default(function, name) if not values else None
+            if default is not None:
+                # A setting, which others set to what is of the same size.
+                bound = _LARGEST_SCALE * abs(default)
+                return Reach(-bound if default < 0 else 0.0, bound if default > 0 else 0.0, is_table=True)
             reaches = [self.reach(value, steps - 1) for value in values]
             if any(reach.is_shifted for reach in reaches):
                 return Reach(high=0.0, is_shifted=True)
@@ -129,6 +147,15 @@ class Exponents:
         finally:
             self._waiting.discard(key)
         return _by_name(name)
+
+    def _default(self, function: cst.CSTNode | None, name: str) -> float | None:
+        """The number that a parameter of a function has where it is not given."""
+        if not isinstance(function, cst.FunctionDef):
+            return None
+        for each in (*function.params.params, *function.params.kwonly_params):
+            if each.name.value == name and each.default is not None:
+                return self._formulas.number(each.default)
+        return None
 
     def _collect(self, function: cst.CSTNode | None) -> None:
         """Notes what the names of a function are given, and what is taken off them by `-=`."""
@@ -160,6 +187,8 @@ class Exponents:
             return Reach(0.0, is_table=inner.is_table)
         if name in _NEGATIVE:
             return Reach(high=0.0)
+        if name in _LOGARITHMS and operands and self._is_clamped(operands[0], steps):
+            return Reach(-_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)
         if name in ("clamp", "clamp_min", "clamp_max", "hardtanh") and formula.operation is not None:
             return self._clamped(formula.operation, steps)
         if name in _RANGE_KEEPERS and operands:
@@ -226,6 +255,14 @@ class Exponents:
             high = 0.0
         return Reach(low, high, is_table=is_table, is_gaussian=is_gaussian)
 
+    def _is_clamped(self, expression: cst.BaseExpression, steps: int) -> bool:
+        """Whether what a logarithm is of is clamped, or the quotient of what is."""
+        formula = self._formulas.of(expression)
+        if formula.name in ("clamp", "clamp_min"):
+            return True
+        is_followed = formula.name in ("div", "sub", "rsub", "neg", "reciprocal") and steps > 0
+        return is_followed and any(self._is_clamped(operand, steps - 1) for operand in formula.operands)
+
     def _clamped(self, operation: Operation, steps: int) -> Reach:
         inner = self.reach(operation.input, steps) if operation.input is not None else _UNKNOWN
         low, high = inner.low, inner.high
@@ -269,6 +306,8 @@ def _by_name(name: str) -> Reach:
         return Reach(high=0.0)
     if _DISTANCE_NAME.search(name):
         return Reach(0.0)
+    if _IMAGE_NAME.match(name):
+        return Reach(0.0, 255.0)
     if _SIZE_NAME.match(name):
         return Reach(0.0, is_table=True)
     return _UNKNOWN

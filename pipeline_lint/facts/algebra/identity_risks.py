@@ -14,8 +14,13 @@ from pipeline_lint.facts.algebra.consequences import Consequence, consequence_of
 from pipeline_lint.facts.algebra.exponents import Exponents
 from pipeline_lint.facts.algebra.formulas import Formulas
 from pipeline_lint.facts.algebra.identity import Identity, Kind
+from pipeline_lint.facts.algebra.learned_attributes import LearnedAttributes
 from pipeline_lint.facts.code.events import called_name, paths_read
 from pipeline_lint.facts.code.reach import Reach
+from pipeline_lint.facts.gradient_reach import may_be_differentiated
+from pipeline_lint.facts.gradient_uses import GradientUses
+from pipeline_lint.facts.ranges.analysis import Ranges
+from pipeline_lint.facts.trained_code import is_sampler_code, is_trained_code
 from pipeline_lint.source import Source
 
 _LARGEST = 80.0
@@ -25,6 +30,10 @@ _COUNT_NAME = re.compile(
     r"plus_(one|1)$|^(idx|index|indices)$",
     re.IGNORECASE,
 )
+_VARIANCE_NAME = re.compile(
+    r"^(?!log).*(^|_)(vars?|variances?|cov|covars?|covariances?|sigma_?(sq|squared|2))(_|$)", re.IGNORECASE
+)
+"""A variance is often tiny, and one of 0 spoils what is computed from it."""
 _WHOLE_NUMBERS = frozenset({"floor", "ceil", "round", "trunc", "long", "int", "bincount", "degree", "count_nonzero"})
 
 
@@ -57,10 +66,38 @@ def risk_of(source: Source, identity: Identity) -> Risk | None:
             is_bounded = source.fact(Formulas).of(identity.operands[0]).name.startswith("clamp")
             return None if is_bounded or reaches[0].high < 0 else Risk(Confidence.CERTAIN, Cause.ROUNDING)
         case Kind.INVERSE_SOFTPLUS:
-            return Risk(Confidence.LIKELY, Cause.OVERFLOW) if reaches[0].high > _LARGEST else None
+            # What a parameter starts with is small; what is trained need not be.
+            is_start = not is_trained_code(source, identity.node) or source.fact(GradientUses).are_lost(identity.node)
+            confidence = Confidence.POSSIBLE if is_start else Confidence.LIKELY
+            return Risk(confidence, Cause.OVERFLOW) if reaches[0].high > _LARGEST else None
         case Kind.LOGSUMEXP | Kind.LOG_OF_MEAN | Kind.SOFTMAX | Kind.LOGADDEXP | Kind.SIGMOID_OF_DIFFERENCE:
-            return _of_exponentials(identity, reaches)
-    return _of_one_exponential(identity, reaches[0])
+            return _weighed(source, identity, _of_exponentials(identity, reaches))
+    return _weighed(source, identity, _of_one_exponential(source, identity, reaches[0]))
+
+
+def _weighed(source: Source, identity: Identity, risk: Risk | None) -> Risk | None:
+    """The risk, less where an exponent is a parameter, or a variable that was changed on the way."""
+    if risk is None:
+        return None
+    if any(_is_learned(source, operand) for operand in identity.operands):
+        return risk._replace(confidence=Confidence.POSSIBLE)
+    is_changed = any(source.fact(Exponents).is_rebound(operand) for operand in identity.operands)
+    return risk._replace(confidence=min(risk.confidence, Confidence.LIKELY)) if is_changed else risk
+
+
+def _is_learned(source: Source, operand: cst.BaseExpression) -> bool:
+    """Whether it is a parameter of the module, perhaps reshaped, negated or times a number."""
+    formulas = source.fact(Formulas)
+    formula, _ = formulas.without_reshapes(operand)
+    match formula.name, formula.node:
+        case "", cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name)) as node:
+            return source.fact(LearnedAttributes).is_learned(node, name)
+        case "neg", _:
+            return _is_learned(source, formula.operands[0])
+        case "mul" | "div", _:
+            others = [each for each in formula.operands if formulas.number(each) is None]
+            return len(others) == 1 and _is_learned(source, others[0])
+    return False
 
 
 def _rounding(confidence: Confidence | None) -> Risk | None:
@@ -89,8 +126,11 @@ def _of_exponentials(identity: Identity, reaches: list[Reach]) -> Risk | None:
     return Risk(Confidence.POSSIBLE if is_gaussian else Confidence.LIKELY, Cause.UNDERFLOW)
 
 
-def _of_one_exponential(identity: Identity, reach: Reach) -> Risk | None:
+def _of_one_exponential(source: Source, identity: Identity, reach: Reach) -> Risk | None:
     """One plus one exponential: inf where that is, and 1 where that is small, which matters to a logarithm alone."""
+    if identity.kind is Kind.SIGMOID and identity.factor < 0 and not _is_differentiated(source, identity):
+        # 1 / inf is 0, as it should be.
+        return Risk(Confidence.POSSIBLE, Cause.OVERFLOW) if reach.high > _LARGEST else None
     if reach.high == math.inf:
         is_quotient_of_something = identity.numerator is not None and not isinstance(identity.numerator, cst.BaseNumber)
         return Risk(Confidence.LIKELY if is_quotient_of_something else Confidence.CERTAIN, Cause.OVERFLOW)
@@ -99,6 +139,11 @@ def _of_one_exponential(identity: Identity, reach: Reach) -> Risk | None:
     is_log = any(operation.name == "log" for operation in identity.operations)
     is_softplus = identity.kind is Kind.SOFTPLUS and is_log and not reach.is_shifted
     return Risk(Confidence.POSSIBLE, Cause.ROUNDING) if is_softplus else None
+
+
+def _is_differentiated(source: Source, identity: Identity) -> bool:
+    site = source.fact(Ranges).site(identity.node)
+    return site is None or may_be_differentiated(source, site)
 
 
 def _of_log1p(source: Source, identity: Identity) -> Confidence | None:
@@ -111,27 +156,54 @@ def _of_log1p(source: Source, identity: Identity) -> Confidence | None:
         return None
     if _has_counts(identity):
         return Confidence.POSSIBLE
-    is_small = consequence_of(source, identity.node, identity.operands[0]) in (Consequence.USED, Consequence.MAGNIFIED)
-    return Confidence.LIKELY if is_small else Confidence.POSSIBLE
+    consequence = consequence_of(source, identity.node, identity.operands[0])
+    return Confidence.LIKELY if _matters(source, identity, consequence) else Confidence.POSSIBLE
 
 
 def _of_difference(source: Source, identity: Identity) -> Confidence | None:
-    """`exp(x) - 1` is written for its small values; 1 minus something mostly as a weight between 0 and 1."""
-    match consequence_of(source, identity.node, identity.operands[0]):
-        case Consequence.ROUNDED:
-            return None
-        case Consequence.ADDED:
-            above = source.parent(identity.node)
-            # `exp(x) - 1 - x` is smaller still than `exp(x) - 1`.
-            others = (above.left, above.right) if isinstance(above, cst.BinaryOperation) else ()
-            is_remainder = identity.kind is Kind.EXPM1 and any(
-                source.fact(Formulas).are_same(identity.operands[0], other) for other in others
-            )
-            return Confidence.LIKELY if is_remainder else Confidence.POSSIBLE
-        case Consequence.MAGNIFIED if identity.kind is not Kind.EXPM1:
-            return Confidence.POSSIBLE if _is_choice(source, identity.node) else Confidence.LIKELY
-    is_likely = identity.kind is Kind.EXPM1 and not _has_counts(identity)
-    return Confidence.LIKELY if is_likely else Confidence.POSSIBLE
+    """`exp(x) - 1`, `1 - exp(x)`, `1 - cos(x)`: small where x is, and then all of it is rounding."""
+    consequence = consequence_of(source, identity.node, identity.operands[0])
+    if consequence is Consequence.ROUNDED:
+        return None
+    if consequence is Consequence.ADDED:
+        # `exp(x) - 1 - x` is smaller still than `exp(x) - 1`.
+        above = source.parent(identity.node)
+        others = (above.left, above.right) if isinstance(above, cst.BinaryOperation) else ()
+        if any(source.fact(Formulas).are_same(identity.operands[0], other) for other in others):
+            assert isinstance(above, cst.BinaryOperation)
+            consequence = consequence_of(source, above, identity.operands[0])
+    return Confidence.LIKELY if _matters(source, identity, consequence) else Confidence.POSSIBLE
+
+
+def _matters(source: Source, identity: Identity, consequence: Consequence) -> bool:
+    """Whether anybody meets the loss of a small value's digits.
+
+    Its absolute error is at most 6e-8 in float32: that counts where it is magnified, and of variances and symmetric
+    transforms, whose values are mostly that small. The steps of a sampler are not.
+    """
+    if is_sampler_code(source, identity.node):
+        return False
+    if consequence is Consequence.MAGNIFIED:
+        return not _is_choice(source, identity.node)
+    if consequence is not Consequence.USED or identity.kind not in (Kind.LOG1P, Kind.EXPM1):
+        return False
+    return _has_variance(source, identity) or _is_symmetric(source, identity)
+
+
+def _has_variance(source: Source, identity: Identity) -> bool:
+    """Whether it is one of the moments of a log-normal: exp(variance) - 1, log(1 + variance / mean ** 2)."""
+    if identity.kind is Kind.LOG1P and source.fact(Formulas).of(identity.operands[0]).name != "div":
+        return False
+    names = [path.rpartition(".")[2] for path, _ in paths_read(identity.operands[0])]
+    return any(_VARIANCE_NAME.search(name) for name in names)
+
+
+def _is_symmetric(source: Source, identity: Identity) -> bool:
+    """Whether it stands in `x.sign() * log(1 + x.abs())` or its inverse, which are there for small values."""
+    above = source.parent(identity.node)
+    if not isinstance(above, cst.BinaryOperation) or not isinstance(above.operator, cst.Multiply):
+        return False
+    return any(isinstance(side, cst.Call) and called_name(side) == "sign" for side in (above.left, above.right))
 
 
 def _is_choice(source: Source, node: cst.BaseExpression) -> bool:

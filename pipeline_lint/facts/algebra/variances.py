@@ -26,6 +26,7 @@ _ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 _MEAN_NAME = re.compile(r"mean|avg|average|^mu|_mu(?:_|$)|moment|^e_?x|expect", re.IGNORECASE)
 _SQUARES_NAME = re.compile(r"sq(?:uare[sd]?)?(?:_|$)|(?:_|^)sq|2$|_2_|second", re.IGNORECASE)
 _AVERAGE_NAME = re.compile(r"mean|avg|average|mu|sum|total", re.IGNORECASE)
+_LOCAL_AVERAGE = re.compile(r"conv|pool|filter|blur|gauss|window|unfold", re.IGNORECASE)
 _NUMPY_CALL = re.compile(r"\b(?:np|numpy|jnp|math)\.")
 
 
@@ -39,6 +40,8 @@ class Variance:
     definitions: tuple[Definition, ...]
     means: tuple[Operation, Operation] | None
     """Both means, where they are `mean` of torch over the same dims."""
+    is_local: bool = False
+    """Whether the means are of the few values around each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +94,8 @@ class Variances:
         if mean.key[0] in _TOTALS and not (is_divided or squares.is_divided):
             return None
         definitions = (*definitions, *squares.definitions, *square.definitions)
-        return Variance(node, base, tuple(dict.fromkeys(definitions)), self._means(squares, mean))
+        is_local = _LOCAL_AVERAGE.search(mean.key[0]) is not None
+        return Variance(node, base, tuple(dict.fromkeys(definitions)), self._means(squares, mean), is_local)
 
     def _means(self, squares: _Average, mean: _Average) -> tuple[Operation, Operation] | None:
         one, other = squares.formula.operation, mean.formula.operation

@@ -8,6 +8,7 @@ name that ends in `_` are not seen.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import libcst as cst
@@ -109,9 +110,17 @@ class Flow:
         """Where the text of a function names a variable other than to assign to it; inner functions count."""
         return [
             node
-            for node in self._source.nodes(cst.Name)
-            if node.value == name and not self._is_label(node) and within in self._source.ancestors(node)
+            for node in self._names.get(name, ())
+            if not self._is_label(node) and within in self._source.ancestors(node)
         ]
+
+    @functools.cached_property
+    def _names(self) -> dict[str, list[cst.Name]]:
+        """The names of the file by their text."""
+        found: dict[str, list[cst.Name]] = {}
+        for node in self._source.nodes(cst.Name):
+            found.setdefault(node.value, []).append(node)
+        return found
 
     def num_bindings(self, name: str, *, at: cst.CSTNode) -> int:
         """How often the function around `at` binds or changes a variable."""

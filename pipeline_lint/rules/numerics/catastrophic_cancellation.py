@@ -13,15 +13,15 @@ from pipeline_lint.facts.algebra.identities import Identities
 from pipeline_lint.facts.algebra.identity import Identity, Kind
 from pipeline_lint.facts.algebra.identity_code import identity_written
 from pipeline_lint.facts.algebra.identity_risks import risk_of
+from pipeline_lint.facts.algebra.variance_uses import VarianceUse, variance_uses
 from pipeline_lint.facts.algebra.variances import Variance, Variances
-from pipeline_lint.facts.code.events import called_name
 from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.code.inlining import Rewriting, formula_written
 from pipeline_lint.facts.code.names import Names
+from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
-_GUARDS = frozenset({"abs", "clamp", "clamp_", "clamp_min", "clamp_min_", "clip", "max", "maximum", "relu", "relu_"})
 _SQUARE = re.compile(r"\*\* ?2|\bpow\(|square|\b([\w.]+) \* ?\1\b|mul\(|(?:mean|avg|mu|sum)\w* ?\*")
 _WITNESS_VARIANCE = "the variance of 1000 values around 10000 with variance 1 comes out as -24.0 in float32"
 _DIFFERENCES = {
@@ -49,7 +49,7 @@ class CatastrophicCancellation(Rule):
 
     1 - exp(x) and 1 - cos(x) cancel near x = 0: exp(-1e-8) is exactly 1.0 in float32, and so is cos(2e-4), so the
     difference is 0. Where it is divided by something as small, as (1 - cos(x)) / x ** 2 is in every exponential map of
-    a rotation, or its root or logarithm is taken, the result is 0 or -inf where it should be 0.5 or -18.4. In bfloat16
+    a rotation, or its logarithm is taken, the result is 0 or -inf where it should be 0.5 or -18.4. In bfloat16
     exp is 1.0 for x between -0.002 and 0.0039, and cos(x) for x below 0.06; in float16 0.0002, 0.0005 and 0.022.
     `torch.expm1` and 2 * sin(x / 2) ** 2 compute the same without a difference.
 
@@ -69,9 +69,11 @@ class CatastrophicCancellation(Rule):
     Exempt: numpy and Python's `math`; sums of squares that are not divided by the number of values, as in factorization
         machines; covariances, E[xy] - E[x] E[y], which may be negative; tables of constants. A possible defect only,
         which `--min-confidence possible` shows: a variance that is clamped at 0, or made positive otherwise, before it
-        is used; 1 - exp(x) and 1 - cos(x) that nothing divides, takes the root or the logarithm of, because their
-        absolute error is at most 6e-8 in float32; a branch of `torch.where`, which another formula may stand in for
-        where x is small.
+        is used; one of a neighbourhood, by pooling or convolution, of which no root or logarithm is taken, and by which
+        nothing is divided; one that is divided by with a constant that absorbs the error, as C2 of SSIM does in
+        float32; 1 - exp(x) and 1 - cos(x) that divide nothing, whose logarithm is not taken, and that nothing as small
+        divides, because their absolute error is at most 6e-8 in float32; the steps of the samplers of diffusion models,
+        which are not that small; a branch of `torch.where`, which another formula may stand in for where x is small.
     Fix: Safe: `torch.var` with correction=0 where both means are those of torch over the same dims of the same value;
         `-torch.expm1(x)`; `2 * torch.sin(x / 2) ** 2`. Values and gradients agree wherever the old code had digits
         left. A name that nobody else reads goes. There is none for means by pooling, convolution, `scatter` or
@@ -101,9 +103,6 @@ class CatastrophicCancellation(Rule):
 
 
 def _of_variance(source: Source, variance: Variance) -> Finding:
-    confidence = Confidence.CERTAIN if variance.means is not None else Confidence.LIKELY
-    if _is_guarded(source, variance.node):
-        confidence = Confidence.POSSIBLE
     remedy = "torch.var(x, dim, correction=0)"
     if variance.means is None:
         remedy = "mean((x - mean(x)) ** 2)"
@@ -111,7 +110,7 @@ def _of_variance(source: Source, variance: Variance) -> Finding:
         at=variance.node,
         message="`mean(x ** 2) - mean(x) ** 2` is mostly rounding error, and often negative, where `x` varies little "
         f"around a large mean; write `{remedy}`",
-        confidence=confidence,
+        confidence=_confidence(source, variance),
         witness=_WITNESS_VARIANCE,
         fix=lambda: _variance_fix(source, variance),
         related=tuple(
@@ -121,31 +120,22 @@ def _of_variance(source: Source, variance: Variance) -> Finding:
     )
 
 
-def _is_guarded(source: Source, node: cst.BaseExpression) -> bool:
-    """Whether the difference is kept from being negative, where it stands or by its name later."""
-    below: cst.CSTNode = node
-    for above in source.ancestors(node):
-        match above:
-            case cst.Attribute() | cst.Call():
-                return called_name(above) in _GUARDS
-            case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))]) if above.value is below:
-                return _is_guarded_later(source, above, name)
-            case cst.Arg() | cst.BinaryOperation() | cst.UnaryOperation() | cst.Subscript():
-                below = above
-            case _:
-                return False
-    return False
+def _confidence(source: Source, variance: Variance) -> Confidence:
+    """How surely somebody meets the error: local means are of a few values, whose mean is seldom large."""
+    uses = variance_uses(source, variance.node)
+    if VarianceUse.GUARDED in uses:
+        return Confidence.POSSIBLE
+    if variance.means is not None:
+        return Confidence.CERTAIN
+    is_met = not uses.isdisjoint({VarianceUse.ROOT, VarianceUse.DIVISOR})
+    is_met |= VarianceUse.ABSORBED in uses and _is_half(source, variance)
+    is_met |= VarianceUse.ABSORBED not in uses and not variance.is_local
+    return Confidence.LIKELY if is_met else Confidence.POSSIBLE
 
 
-def _is_guarded_later(source: Source, statement: cst.Assign, name: str) -> bool:
-    function = source.function_of(statement) or source.module
-    for use in source.fact(Flow).uses(name, within=function):
-        above = source.parent(use)
-        if isinstance(above, cst.Arg):
-            above = source.parent(above)
-        if isinstance(above, cst.Call | cst.Attribute) and called_name(above) in _GUARDS:
-            return True
-    return False
+def _is_half(source: Source, variance: Variance) -> bool:
+    site = source.fact(Ranges).site(variance.node)
+    return site is not None and (site.autocast is not None or site.result.dtype in ("float16", "bfloat16"))
 
 
 def _variance_fix(source: Source, variance: Variance) -> Fix | None:

@@ -28,9 +28,12 @@ def consequence_in(line: str) -> Consequence:
         ("z = d(x) / threshold", Consequence.USED),
         ("z = d(x) / x ** 2", Consequence.MAGNIFIED),
         ("z = y / d(x)", Consequence.MAGNIFIED),
-        ("z = torch.sqrt(d(x))", Consequence.MAGNIFIED),
+        ("z = torch.sqrt(d(x))", Consequence.USED),
+        ("z = y / torch.sqrt(d(x))", Consequence.MAGNIFIED),
+        ("z = d(x + threshold) / threshold", Consequence.USED),
         ("z = (-d(x)).clamp(min=0).log()", Consequence.MAGNIFIED),
-        ("z = d(x) ** 0.5", Consequence.MAGNIFIED),
+        ("z = d(x) ** 0.5", Consequence.USED),
+        ("z = y / d(x) ** 0.5", Consequence.MAGNIFIED),
         ("z = d(x) ** -1", Consequence.MAGNIFIED),
         ("z = y + d(x)", Consequence.ADDED),
         ("z = torch.sqrt(d(x) + y)", Consequence.ADDED),
@@ -42,3 +45,18 @@ def consequence_in(line: str) -> Consequence:
 )
 def test_the_expression_around_a_value_tells(line: str, consequence: Consequence) -> None:
     assert consequence_in(line) is consequence
+
+
+@pytest.mark.parametrize(
+    ("lines", "consequence"),
+    [
+        ("z = d(x); return y / z", Consequence.MAGNIFIED),
+        ("z = -d(x); w = z.sqrt(); return w.log()", Consequence.MAGNIFIED),
+        ("z = d(x); return y + z", Consequence.ADDED),
+        ("z = d(x); return (y + z, z * 2)", Consequence.USED),
+        ("z = d(x); z = y; return y / z", Consequence.USED),
+        ("z = d(x); return z > threshold", Consequence.ROUNDED),
+    ],
+)
+def test_a_name_is_followed_to_its_uses(lines: str, consequence: Consequence) -> None:
+    assert consequence_in(lines.replace("; ", "\n    ")) is consequence
