@@ -87,7 +87,9 @@ def _consequence(source: Source, node: cst.BaseExpression, paths: set[str], name
     return Consequence.USED
 
 
-def _of_name(source: Source, statement: cst.Assign | cst.AnnAssign, name: str, paths: set[str], names_left: int) -> Consequence:
+def _of_name(
+    source: Source, statement: cst.Assign | cst.AnnAssign, name: str, paths: set[str], names_left: int
+) -> Consequence:
     """The worst that is done with a variable where it has the value of one statement."""
     flow = source.fact(Flow)
     found: list[Consequence] = []
