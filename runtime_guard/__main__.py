@@ -13,10 +13,7 @@ from runtime_guard import __version__
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="runtime-guard")
 def main() -> None:
-    """Watches over PyTorch training runs.
-
-    This version knows one command; the guard itself is being built.
-    """
+    """Watches over PyTorch training runs."""
 
 
 @main.command()

@@ -1,0 +1,122 @@
+"""From a suspicion and its replay to an incident."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from runtime_guard import ranks
+from runtime_guard.advice import Advice, advise
+from runtime_guard.history import History, observe
+from runtime_guard.incident import Birth, Incident
+from runtime_guard.replay.cause import birth_of, find_root, links_of, path_between
+from runtime_guard.replay.session import ReplaySession, Target, batch_tensors, samples_of
+from runtime_guard.step import Suspicion
+from runtime_guard.verdict import short_path
+
+_STAYED_FINITE = (
+    "the replay stayed finite, so something differs from run to run: a race, a kernel that is not deterministic, "
+    "or state that the guard does not know (pass it as state=...)"
+)
+
+
+def incident_of(
+    suspicion: Suspicion,
+    session: ReplaySession | None,
+    history: History,
+    *,
+    is_complete: bool = True,
+    update: tuple[Birth, ...] = (),
+) -> Incident:
+    """Everything that is known about a bad step. `update` is the birth inside an optimizer, when there is one."""
+    window = suspicion.window
+    notes: list[str] = []
+    incident = Incident(
+        step=window.step,
+        epoch=window.epoch,
+        batch=window.micro_batches[-1].number if window.micro_batches else 0,
+        micro_batch=suspicion.micro_batch,
+        num_micro_batches=len(window.micro_batches),
+        rank=ranks.rank(),
+        what=suspicion.what,
+        found=suspicion.found,
+        optimizer=suspicion.optimizer,
+        observations=observe(history.records),
+        history=history.records,
+        replayed=session is not None and is_complete,
+    )
+    if update:
+        incident = dataclasses.replace(incident, birth=update[0])
+    elif session is None:
+        notes.append("there was no replay" if is_complete else "the loop was left before the step could be run again")
+    else:
+        incident = _with_replay(incident, suspicion, session, notes, is_complete=is_complete)
+    if _was_changed_in_place(suspicion):
+        notes.append("the loop body changed the batch in place, so the replay saw other data than the first run")
+    incident = dataclasses.replace(incident, notes=tuple(notes))
+    return _with_advice(incident)
+
+
+def _with_replay(
+    incident: Incident, suspicion: Suspicion, session: ReplaySession, notes: list[str], *, is_complete: bool
+) -> Incident:
+    if not is_complete:
+        notes.append("the loop was left during the replay")
+    equal = _losses_equal(suspicion, session) if is_complete else None
+    target = _target(session)
+    if target is None:
+        notes.append(_STAYED_FINITE)
+        return dataclasses.replace(incident, is_replay_bit_equal=equal)
+    root = find_root(target.event)
+    window = suspicion.window
+    batch = window.micro_batches[root.micro_batch].batch if root.micro_batch < len(window.micro_batches) else None
+    return dataclasses.replace(
+        incident,
+        micro_batch=root.micro_batch,
+        batch=window.micro_batches[root.micro_batch].number,
+        is_replay_bit_equal=equal,
+        birth=birth_of(root, session.modules, samples_of(root, batch)),
+        chain=links_of(path_between(root, target.event), session.modules),
+    )
+
+
+def _target(session: ReplaySession) -> Target | None:
+    """What the replay is to be asked about: the bad loss first, because gradients only follow from it."""
+    if session.losses:
+        return session.losses[0]
+    return session.gradients[0] if session.gradients else None
+
+
+def _losses_equal(suspicion: Suspicion, session: ReplaySession) -> bool | None:
+    before = [loss.value for loss in suspicion.window.losses]
+    after = [value for values in session.loss_values for value in values]
+    if not before or len(before) != len(after):
+        return None
+    return all(_is_same(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _is_same(a: Tensor, b: Tensor) -> bool:
+    """Bit for bit, but any NaN is like any other."""
+    return a.shape == b.shape and a.dtype == b.dtype and bool(torch.isclose(a, b, rtol=0, atol=0, equal_nan=True).all())
+
+
+def _was_changed_in_place(suspicion: Suspicion) -> bool:
+    for micro_batch in suspicion.window.micro_batches:
+        now = tuple(t._version for _, t in batch_tensors(micro_batch.batch) if not t.is_inference())
+        if now != micro_batch.versions:
+            return True
+    return False
+
+
+def _with_advice(incident: Incident) -> Incident:
+    birth = incident.birth
+    advice: Advice | None = None if birth is None else advise(birth)
+    if advice is None:
+        return incident
+    command = None
+    if advice.rule is not None and birth is not None:
+        path = short_path(birth.place.path) if birth.place is not None else "."
+        command = f"pipeline-lint check --select {advice.rule} {path}"
+    return dataclasses.replace(incident, rule=advice.rule, advice=advice.text, command=command)

@@ -1,0 +1,224 @@
+"""The guard: what a user puts around the training loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+from typing_extensions import Self
+
+from runtime_guard.case import incident_of
+from runtime_guard.gate import Gate
+from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
+from runtime_guard.loop import Watched
+from runtime_guard.policy import Decision, Policy
+from runtime_guard.replay.session import ReplaySession
+from runtime_guard.replay.update import birth_in_update
+from runtime_guard.sentinel import Finding
+from runtime_guard.settings import POLICIES, Settings
+from runtime_guard.state import Stateful, Tracked
+from runtime_guard.verdict import describe
+from runtime_guard.watcher import Watcher
+
+Batch = TypeVar("Batch")
+
+
+class IncidentWarning(UserWarning):
+    """An incident after which training goes on; its text is the verdict."""
+
+
+class Guard:
+    """Watches a training loop, and says what made the first number that is not finite.
+
+    ```
+    guard = Guard(model, optimizer)
+    for batch in guard.watch(loader):
+        ...
+    guard.close()
+    ```
+
+    It changes nothing in a healthy run: losses, parameters and random numbers are bit for bit what they are without
+    it. After a bad step the loop body runs once more with the same batches, so what it logs or counts is done twice.
+
+    Args:
+        model: The model, or several by name.
+        optimizer: The optimizer, or several by name.
+        logdir: Folder of the run, where incidents are kept; nothing is written without one.
+        scaler: The GradScaler. One that is not given is found when it first steps.
+        scheduler: Learning rate scheduler, or several; a skipped step takes their steps back.
+        state: Further objects with `state_dict` and `load_state_dict` that the loop body changes.
+        policy: "raise" (the default), "skip", "rollback", "warn", or a function from `Incident` to `Decision`.
+        settings: All settings; by default those of pyproject.toml and the environment.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is named by the user
+        self,
+        model: nn.Module | Mapping[str, nn.Module] | Sequence[nn.Module] = (),
+        optimizer: Optimizer | Mapping[str, Optimizer] | Sequence[Optimizer] = (),
+        *,
+        logdir: str | Path | None = None,
+        scaler: GradScaler | None = None,
+        scheduler: Stateful | Sequence[Stateful] = (),
+        state: Iterable[Stateful] = (),
+        policy: str | Policy | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = Settings.load() if settings is None else settings
+        self._policy: Policy | None = None
+        if isinstance(policy, str):
+            self.settings = dataclasses.replace(self.settings, policy=policy)
+        elif policy is not None:
+            if not callable(policy):
+                raise TypeError(f"policy is a {type(policy).__name__}, expected {', '.join(POLICIES)} or a function")
+            self._policy = policy
+        self.logdir = None if logdir is None else Path(logdir)
+        self.incidents: list[Incident] = []
+        self.metrics: list[dict[str, Any]] = []
+        schedulers = list(scheduler) if isinstance(scheduler, (list, tuple)) else [scheduler]
+        self._tracked = Tracked(
+            _named(model, nn.Module, "model"),
+            _named(optimizer, Optimizer, "optimizer"),
+            [scaler] if scaler is not None and scaler.is_enabled() else [],
+            [*schedulers, *state],  # type: ignore[list-item]
+        )
+        self._update_birth: tuple[Birth, ...] = ()
+        self._unraised: TrainingIncident | None = None
+        self._is_closed = False
+        self._watcher: Watcher | None = None
+        if self.settings.enabled:
+            self._watcher = Watcher(
+                self._tracked,
+                self.settings,
+                lets_bad_updates_pass=self._policy is not None or self.settings.policy == "warn",
+                restores=self._policy is not None or self.settings.policy in ("skip", "rollback"),
+            )
+            self._watcher.on_parameters = self._updated_badly
+
+    @property
+    def history(self) -> tuple[StepRecord, ...]:
+        """What was seen of the last updates, oldest first."""
+        return () if self._watcher is None else self._watcher.history.records
+
+    def watch(self, loader: Iterable[Batch]) -> Iterable[Batch]:
+        """The loader's batches, for the training loop. The result has the loader's length and attributes."""
+        self._raise_what_could_not_be()
+        if self._watcher is None or self._is_closed:
+            return loader
+        return Watched(loader, self._watcher, self)
+
+    def validate(self, loader: Iterable[Batch]) -> Iterable[Batch]:
+        """The loader's batches, for a validation loop, which the guard leaves alone."""
+        self._raise_what_could_not_be()
+        return loader
+
+    def loss(self, loss: Tensor, name: str = "loss") -> Tensor:
+        """Names the loss, before `backward`; returns it. Without it the guard takes what `backward` starts from."""
+        if self._watcher is not None:
+            self._watcher.name_loss(loss, name)
+        return loss
+
+    def epoch_end(self, metrics: Mapping[str, Any] | None = None) -> None:
+        """Ends an epoch, and keeps its metrics."""
+        self._raise_what_could_not_be()
+        if metrics is not None:
+            self.metrics.append(dict(metrics))
+        if self._watcher is not None:
+            self._watcher.epoch += 1
+
+    def close(self, metrics: Mapping[str, Any] | None = None) -> None:
+        """Takes the guard off the optimizers; once more does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if metrics is not None:
+            self.metrics.append(dict(metrics))
+        if self._watcher is not None:
+            self._watcher.detach()
+        self._raise_what_could_not_be()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._unraised = None
+        self.close()
+
+    def judge(self, session: ReplaySession | None, *, is_complete: bool) -> Decision:
+        """Called by the loop after a replay: makes the incident, decides, and puts the state where it belongs."""
+        watcher = self._watcher
+        assert watcher is not None
+        suspicion = watcher.suspicion
+        assert suspicion is not None
+        incident = incident_of(suspicion, session, watcher.history, is_complete=is_complete, update=self._update_birth)
+        self._update_birth = ()
+        decision, words = self._decide(incident, watcher)
+        incident = dataclasses.replace(incident, decision=words)
+        self.incidents.append(incident)
+        match decision:
+            case Decision.WARN:
+                watcher.restore_after()
+            case Decision.ROLLBACK:
+                watcher.roll_back()
+            case _ if watcher.can_restore(suspicion):
+                watcher.restore_before(suspicion)
+        watcher.resolved(decision)
+        text = describe(incident)
+        if decision is not Decision.RAISE:
+            warnings.warn(text, IncidentWarning, stacklevel=2)
+        elif is_complete:
+            raise TrainingIncident(text, incident)
+        else:
+            self._unraised = TrainingIncident(text, incident)
+        return decision
+
+    def _decide(self, incident: Incident, watcher: Watcher) -> tuple[Decision, str]:
+        decision = Decision(self.settings.policy) if self._policy is None else self._policy(incident)
+        if not isinstance(decision, Decision):
+            raise TypeError(f"the policy returned {decision!r}, expected a Decision, e.g. Decision.SKIP")
+        suspicion = watcher.suspicion
+        assert suspicion is not None
+        if decision is Decision.SKIP and not watcher.can_restore(suspicion):
+            decision = Decision.ROLLBACK
+        if decision is Decision.ROLLBACK and watcher.rolling_step is None:
+            return Decision.RAISE, "raised, because there is no snapshot to return to"
+        return watcher.retries.bounded(decision)
+
+    def _updated_badly(self, gate: Gate, finding: Finding) -> None:
+        assert self._watcher is not None
+        birth = birth_in_update(gate, self._tracked)
+        self._update_birth = () if birth is None else (birth,)
+
+    def _raise_what_could_not_be(self) -> None:
+        """An incident of a loop that was left early cannot be raised there."""
+        error, self._unraised = self._unraised, None
+        if error is not None:
+            raise error
+
+
+def _named(value: Any, kind: type, word: str) -> dict[str, Any]:
+    """One or several objects by name; a single one has no name."""
+    if isinstance(value, kind):
+        return {"": value}
+    items: Iterator[tuple[str, Any]] | Iterable[tuple[str, Any]]
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        items = ((f"{word}{index}" if len(value) > 1 else "", item) for index, item in enumerate(value))
+    else:
+        raise TypeError(f"{word} is a {type(value).__name__}, expected a {kind.__name__}, or several in a dict or list")
+    found = dict(items)
+    for name, item in found.items():
+        if not isinstance(item, kind):
+            where = f"{word} {name!r}" if name else word
+            raise TypeError(f"{where} is a {type(item).__name__}, expected a {kind.__name__}")
+    return found

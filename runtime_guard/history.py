@@ -1,0 +1,77 @@
+"""What the sentinel saw of past steps, and what stands out in it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Sequence
+
+from runtime_guard.incident import StepRecord
+
+_JUMP = 10.0
+_RUN = 4
+
+
+class History:
+    """The last steps, oldest first, in bounded memory."""
+
+    def __init__(self, length: int) -> None:
+        self._records: deque[StepRecord] = deque(maxlen=length)
+
+    def add(self, record: StepRecord) -> None:
+        self._records.append(record)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def records(self) -> tuple[StepRecord, ...]:
+        return tuple(self._records)
+
+
+def observe(records: Sequence[StepRecord]) -> tuple[str, ...]:
+    """What stands out: jumps of a norm or the loss, and growth over several steps up to the last one."""
+    found: list[str] = []
+    for name, label in (
+        ("parameter_norm", "the parameter norm"),
+        ("gradient_norm", "the gradient norm"),
+        ("loss", "the loss"),
+    ):
+        values = [(record.step, getattr(record, name)) for record in records]
+        finite = [(step, abs(value)) for step, value in values if value is not None and math.isfinite(value)]
+        jump = _largest_jump(finite)
+        rates = {record.step: record.learning_rates for record in records}
+        if jump is not None:
+            step, before, after = jump
+            text = f"{label} jumped {after / before:.3g}-fold at step {step}, from {before:.3g} to {after:.3g}"
+            if name == "parameter_norm" and rates.get(step):
+                text += f", with learning rate {', '.join(f'{rate:.3g}' for rate in dict.fromkeys(rates[step]))}"
+            found.append(text)
+        growing = _growing(finite)
+        if growing is not None:
+            count, first, last = growing
+            found.append(f"{label} grew for the last {count} steps, from {first:.3g} to {last:.3g}")
+    scales = [record.scale for record in records if record.scale is not None]
+    if len(scales) > 2 and scales[-1] < scales[0] / 256:
+        found.append(f"the loss scale fell from {scales[0]:.3g} to {scales[-1]:.3g}")
+    return tuple(found)
+
+
+def _largest_jump(values: Sequence[tuple[int, float]]) -> tuple[int, float, float] | None:
+    """The first step whose value is `_JUMP` times the median of the steps before it."""
+    for index in range(1, len(values)):
+        before = statistics.median(value for _, value in values[max(0, index - 16) : index])
+        step, after = values[index]
+        if before > 0 and after > _JUMP * before:
+            return step, before, after
+    return None
+
+
+def _growing(values: Sequence[tuple[int, float]]) -> tuple[int, float, float] | None:
+    count = 0
+    while count + 1 < len(values) and values[-count - 1][1] > values[-count - 2][1]:
+        count += 1
+    if count < _RUN or values[-1][1] < 2 * values[-count - 1][1]:
+        return None
+    return count, values[-count - 1][1], values[-1][1]

@@ -1,0 +1,108 @@
+"""Iterates over a loader for a training loop, and hands out a bad step's batches again for the replay."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+from runtime_guard.policy import Decision
+from runtime_guard.replay.session import ReplaySession
+from runtime_guard.step import MicroBatch
+from runtime_guard.watcher import Watcher
+
+Batch = TypeVar("Batch")
+
+
+class Judge(Protocol):
+    """Turns a suspicion and its replay into an incident and a decision."""
+
+    def judge(self, session: ReplaySession | None, *, is_complete: bool) -> Decision:
+        """Raises `TrainingIncident` where that is the decision, and the loop can still be told."""
+
+
+class Watched(Generic[Batch]):
+    """What `Guard.watch` returns: iterates like the loader, and is the loader for everything else."""
+
+    def __init__(self, loader: Iterable[Batch], watcher: Watcher, judge: Judge) -> None:
+        self._loader = loader
+        self._watcher = watcher
+        self._judge = judge
+
+    def __iter__(self) -> Iterator[Batch]:
+        return _turns(self._loader, self._watcher, self._judge)
+
+    def __len__(self) -> int:
+        return len(self._loader)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        # Not for what pickle and copy ask of an object that has no attributes yet.
+        if name.startswith("__") or "_loader" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._loader, name)
+
+
+def _turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
+    watcher.open()
+    watcher.tracked.look_again()
+    numbered = enumerate(loader)
+    queue: deque[tuple[int, Any]] = deque()
+    is_exhausted = False
+    try:
+        while True:
+            if not queue:
+                entry = next(numbered, None)
+                if entry is None:
+                    watcher.finish_epoch()
+                    is_exhausted = True
+                    if watcher.suspicion is None:
+                        return
+                else:
+                    queue.append(entry)
+            if queue:
+                number, batch = queue.popleft()
+                watcher.begin_micro_batch(batch, number)
+                yield batch
+                del batch
+                watcher.end_micro_batch()
+            if watcher.suspicion is not None:
+                requeued = [(number, batch) for batch, number in watcher.requeued()]
+                decision = yield from _resolve(watcher, judge)
+                if decision is not Decision.WARN:
+                    queue.extendleft(reversed(requeued))
+            elif is_exhausted:
+                return
+    except GeneratorExit:
+        if watcher.suspicion is None:
+            watcher.end_micro_batch()  # The body was left by `break`, perhaps after a bad update.
+            if watcher.suspicion is not None:
+                judge.judge(None, is_complete=False)
+        raise
+    finally:
+        watcher.abandon()
+        watcher.close()
+
+
+def _resolve(watcher: Watcher, judge: Judge) -> Generator[Any, None, Decision]:
+    """The replay, as more turns of the user's loop body, and what follows from it."""
+    suspicion = watcher.suspicion
+    assert suspicion is not None
+    session: ReplaySession | None = None
+    is_complete = False
+    try:
+        if watcher.settings.replay and watcher.can_restore(suspicion):
+            with watcher.replaying() as session:
+                for index, micro_batch in enumerate(suspicion.window.micro_batches):
+                    yield from _again(watcher, session, index, micro_batch)
+        is_complete = True
+    finally:
+        # Also when the body was left during the replay: what is known so far is told.
+        decision = judge.judge(session, is_complete=is_complete)
+    return decision
+
+
+def _again(watcher: Watcher, session: ReplaySession, index: int, micro_batch: MicroBatch) -> Iterator[Any]:
+    micro_batch.rng.restore()
+    session.begin_micro_batch(index, micro_batch.batch)
+    yield micro_batch.batch
+    watcher.end_micro_batch()

@@ -1,0 +1,33 @@
+"""What the processes of a distributed run agree on."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed
+
+
+def rank() -> int:
+    """This process's number; 0 outside of distributed runs."""
+    return torch.distributed.get_rank() if _is_distributed() else 0
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether it is true on at least one rank: one all-reduce of a single float, none outside of distributed runs.
+
+    Every rank has to ask, in the same order.
+    """
+    if not _is_distributed():
+        return flag
+    backend = str(torch.distributed.get_backend())
+    device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in backend else torch.device("cpu")
+    vote = torch.full((), float(flag), device=device)
+    torch.distributed.all_reduce(vote, op=torch.distributed.ReduceOp.MAX)
+    return bool(vote.tolist())
+
+
+def _is_distributed() -> bool:
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )

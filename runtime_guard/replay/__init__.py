@@ -1,0 +1,1 @@
+"""Runs the offending batches again and finds the operation that made the first number that is not finite."""
