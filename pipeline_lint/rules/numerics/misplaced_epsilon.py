@@ -18,9 +18,10 @@ from pipeline_lint.facts.epsilon.epsilon_moves import (
     turned,
     uncrossed,
 )
-from pipeline_lint.facts.epsilon.epsilons import Outside, epsilon_outside, is_epsilon, outside_of_quotient
+from pipeline_lint.facts.epsilon.epsilons import Outside, epsilon_outside, is_epsilon, is_needed, outside_of_quotient
 from pipeline_lint.facts.epsilon.root_hazards import ROOTS, is_below_relu, is_root, why_reached
 from pipeline_lint.facts.epsilon.roots import deviation_code, norm_code
+from pipeline_lint.facts.epsilon.swallowed import FLOORED, WITNESSES, moved_out, swallowed_epsilon
 from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment, shown
 from pipeline_lint.facts.ranges.analysis import Ranges
@@ -41,7 +42,7 @@ _CANDIDATES = re.compile(
 
 
 class MisplacedEpsilon(Rule):
-    """An epsilon helps inside the root or the denominator; outside it comes too late.
+    """An epsilon helps inside the root or the denominator, and after a function that ends at 0; elsewhere it is lost.
 
     An author who writes `x / x.norm() + 1e-8` knows that the norm can be 0, and adds the epsilon to what is then NaN
     already: 0 / 0 + 1e-8 is NaN, and 1 / 0 + 1e-8 is inf. `x / (x.norm() + 1e-8)` is what was meant. With
@@ -53,6 +54,10 @@ class MisplacedEpsilon(Rule):
     sqrt(((a - b) ** 2).sum()) + 1e-8 for equal vectors NaN, and one such sample makes every parameter NaN. The same
     holds for a bound, `sqrt(x).clamp(min=1e-8)`: the zero gradient of the clamp times inf is NaN. The epsilon may be
     right for a division by the root, and yet the root needs its own.
+
+    The other way round, `relu(x + 1e-6)` and `softplus(x + 1e-6)` swallow the epsilon: relu(-1 + 1e-6) is 0, and so is
+    softplus of everything below -104 in float32 and -18 in float16. What is to be positive, a scale or a divisor, needs
+    the epsilon afterwards, `softplus(x) + 1e-6`.
 
     A bound on the wrong side is worse than none: x.clamp(max=1 + 1e-5) before atanh, acos or log(1 - x) lets 1.00001
     through, where all of them are NaN; that is `1 - 1e-5` with the wrong sign. x.clamp(min=1e9), a misprint of 1e-9,
@@ -76,9 +81,10 @@ class MisplacedEpsilon(Rule):
         defect, which `--min-confidence possible` shows.
     Fix: Safe for the root of a sum of squares, which becomes `torch.linalg.vector_norm`, and of a variance, which
         becomes `std`: the same values with finite gradients. Unsafe otherwise, for results change by as much as the
-        epsilon, and at 0 by its root: the epsilon is moved inside, `sqrt(x + eps)`, `a / (b + eps)`; the sign of a
-        bound is turned, bounds are exchanged or the minus put in. An epsilon below 6e-8 is 0 in float16, inside
-        as well. There is none where a comment would be lost, and for the method forms of division.
+        epsilon, and at 0 by its root: the epsilon is moved inside, `sqrt(x + eps)`, `a / (b + eps)`, or out of what
+        swallows it, `softplus(x) + eps`; the sign of a bound is turned, bounds are exchanged or the minus put in. An
+        epsilon below 6e-8 is 0 in float16, inside as well. There is none where a comment would be lost, and for the
+        method forms of division.
     Source: the figures were measured with torch 2.13 on CPU.
     """
 
@@ -94,6 +100,8 @@ class MisplacedEpsilon(Rule):
             yield from _of_quotient(source, site)
         for site in ranges.sites(*ROOTS):
             yield from _of_root(source, site)
+        for site in ranges.sites(*FLOORED):
+            yield from _of_floored(source, site)
         if "clamp" not in source.text and "clip" not in source.text:
             return
         for site in ranges.sites("clamp", "clamp_min"):
@@ -190,6 +198,21 @@ def _of_root(source: Source, site: Site) -> Iterator[Finding]:
             fix=lambda: moved_into_root(source, site, outside),
         )
         return
+
+
+def _of_floored(source: Source, site: Site) -> Iterator[Finding]:
+    swallowed = swallowed_epsilon(site)
+    if swallowed is None or not isinstance(site.node, cst.Call):
+        return
+    epsilon = shown(source, swallowed.epsilon)
+    yield Finding(
+        at=site.node,
+        message=f"`{epsilon}` inside `{site.name}` is lost where `{shown(source, swallowed.value)}` is negative, "
+        f"and `{shown(source, site.node)}` is 0 there; write `{site.name}(x) + {epsilon}`",
+        confidence=Confidence.LIKELY if is_needed(source, site.node) else Confidence.POSSIBLE,
+        witness=WITNESSES[site.name],
+        fix=lambda: moved_out(source, site, swallowed),
+    )
 
 
 def _remedy(source: Source, root: cst.CSTNode, outside: Outside) -> str:
