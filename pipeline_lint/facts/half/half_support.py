@@ -1,4 +1,4 @@
-"""Whether the code of a file says that its tensors may be float16: names that it uses, casts up and back."""
+"""Whether code says that its tensors may be float16: names that it uses, casts up and back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _NAMES = frozenset("half float16 fp16 use_fp16 is_fp16 HalfTensor autocast custo
 _CAST_BACK = re.compile(r"\.(?:float\(\)|to\(torch\.float(?:32)?\)).*\.(?:type_as\(|to\([^()]*dtype\b)")
 """`super().forward(x.float()).type_as(x)`: a narrower dtype comes in, and is widened where it matters."""
 
+_CAST_UP = re.compile(r"\.(float|double)\(|float32|float64|torch\.(float|double)\b")
+
 
 class HalfSupport:
     """What one file says about half precision: `source.fact(HalfSupport)`."""
@@ -27,9 +29,62 @@ class HalfSupport:
         text = self._source.text
         if not any(name in text for name in _NAMES):
             return False
-        return any(node.value in _NAMES for node in self._source.nodes(cst.Name))
+        return bool(self._mentions)
+
+    def is_named_around(self, node: cst.CSTNode) -> bool:
+        """Whether the class or function around a node names float16, and the function casts nothing to a wider dtype.
+
+        A file that switches autocast off, or casts float16 up, in one place says of others only that they may be half.
+        """
+        if not self.is_named:
+            return False
+        function = self._source.function_of(node)
+        if function is not None and casts_up(self._source.code(function)):
+            return False
+        return id(_outermost(self._source, node)) in self._scopes
+
+    @functools.cached_property
+    def _scopes(self) -> frozenset[int]:
+        """The classes and functions that name it, by their ids."""
+        return frozenset(id(_outermost(self._source, each)) for each in self._mentions)
+
+    @functools.cached_property
+    def _mentions(self) -> list[cst.Name]:
+        """Where the code names float16 or what computes in it, but to switch it off."""
+        return [
+            node
+            for node in self._source.nodes(cst.Name)
+            if node.value in _NAMES and not _is_switched_off(self._source, node)
+        ]
 
     @functools.cached_property
     def casts_back(self) -> bool:
         """Whether the code casts something to float32 and the result back, in one line."""
         return _CAST_BACK.search(self._source.text) is not None
+
+
+def casts_up(code: str) -> bool:
+    """Whether code casts something to float32 or float64."""
+    return _CAST_UP.search(code) is not None
+
+
+def _outermost(source: Source, node: cst.CSTNode) -> cst.CSTNode:
+    """The class or function of the module around a node."""
+    scope: cst.CSTNode = source.module
+    for above in source.ancestors(node):
+        if isinstance(above, cst.ClassDef | cst.FunctionDef):
+            scope = above
+    return scope
+
+
+def _is_switched_off(source: Source, name: cst.Name) -> bool:
+    """Whether it is `autocast` in `autocast(enabled=False)`."""
+    above = source.parent(name)
+    call = source.parent(above) if isinstance(above, cst.Attribute) else above
+    return isinstance(call, cst.Call) and any(
+        argument.keyword is not None
+        and argument.keyword.value == "enabled"
+        and isinstance(argument.value, cst.Name)
+        and argument.value.value == "False"
+        for argument in call.args
+    )

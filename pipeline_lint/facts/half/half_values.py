@@ -11,6 +11,7 @@ import libcst as cst
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.epsilon.epsilons import is_epsilon
+from pipeline_lint.facts.half.half_support import casts_up
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
@@ -24,7 +25,6 @@ _HALF_NAME = re.compile(
     re.IGNORECASE,
 )
 _CASTS = frozenset({"to", "type", "type_as", "float", "double", "bfloat16", "long", "int", "bool"})
-_CAST_UP = re.compile(r"\.(float|double)\(|float32|float64|torch\.(float|double)\b")
 _ASKS_HALF = re.compile(r"dtype\s*(==|in|is)\s*[\[({]?\s*torch\.(float16|half)\b")
 _LARGEST_ROOT = 256.0
 """Its square is the first that float16 does not hold."""
@@ -103,11 +103,6 @@ def knows_half(source: Source, node: cst.CSTNode) -> bool:
         return False
     code = source.code(function)
     return _ASKS_HALF.search(code) is not None and not casts_up(code)
-
-
-def casts_up(code: str) -> bool:
-    """Whether code casts something to float32 or float64."""
-    return _CAST_UP.search(code) is not None
 
 
 def _is_number(node: cst.BaseExpression) -> bool:

@@ -65,9 +65,10 @@ class EpsilonLostInHalf(Rule):
         def normalize(weights):
             weights = weights.half()
             return weights / (weights.amax(dim=-1, keepdim=True) + torch.finfo(weights.dtype).eps)
-    Exempt: an epsilon where the value is float32 as far as the code tells, in a file whose code never names float16
-        or autocast: it is reported as possible only, which `--min-confidence possible` shows; constants that are
-        added for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python;
+    Exempt: an epsilon where nothing says that the value is float16: it is reported as possible only, which
+        `--min-confidence possible` shows, unless the class or function around it names float16 or autocast, and the
+        function casts nothing to float32; a bound that the value never reaches, as `torch.rand` never is 1; constants
+        that are added for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python;
         `torch.finfo`; `F.normalize` where nothing says that it is of float16, but for a layer, `F.normalize(x) *
         self.scale`, in a file that casts to float32 and back; `F.layer_norm`, whose default of 1e-5 float16 holds,
         with finite gradients.
@@ -84,18 +85,17 @@ class EpsilonLostInHalf(Rule):
         if "torch" not in source.text:
             return
         ranges = source.fact(Ranges)
-        supports_half = source.fact(HalfSupport).is_named
         for site in ranges.sites(*_SUMS):
-            yield from _of_sum(source, site, supports_half=supports_half)
+            yield from _of_sum(source, site)
         for site in ranges.sites(*_BOUNDS):
-            yield from _of_bound(source, site, supports_half=supports_half)
+            yield from _of_bound(source, site)
         for site in ranges.sites(*_FACTORS):
             yield from _of_factor(source, site)
         for site in ranges.sites(*_DEFAULTS):
             yield from _of_default(source, site)
 
 
-def _of_sum(source: Source, site: Site, *, supports_half: bool) -> Iterator[Finding]:
+def _of_sum(source: Source, site: Site) -> Iterator[Finding]:
     """`x + 1e-8` where what it is for breaks at 0."""
     for name, other in (("other", "input"), ("input", "other")):
         epsilon, value = site.operands.get(name), site.values.get(other)
@@ -106,12 +106,12 @@ def _of_sum(source: Source, site: Site, *, supports_half: bool) -> Iterator[Find
             continue
         if is_optimizer_code(source, site.node):
             continue
-        found = _lost(number, value, supports_half=supports_half)
+        found = _lost(source, site, number, value)
         if found is not None and is_needed(source, site.node):
             yield _finding(source, site, epsilon, number, other, found)
 
 
-def _of_bound(source: Source, site: Site, *, supports_half: bool) -> Iterator[Finding]:
+def _of_bound(source: Source, site: Site) -> Iterator[Finding]:
     """`clamp(min=1e-8)`, and the upper bound of `clamp(1e-8, 1 - 1e-8)`."""
     value = site.values.get("input")
     if value is None or value.kind == NUMBER:
@@ -122,10 +122,10 @@ def _of_bound(source: Source, site: Site, *, supports_half: bool) -> Iterator[Fi
         if number is None or bound is None:
             continue
         if name != "max" and 0 < number <= _LARGEST:
-            found = _lost(number, value, supports_half=supports_half)
+            found = _lost(source, site, number, value)
             if found is not None and isinstance(site.node, cst.BaseExpression) and is_needed(source, site.node):
                 yield _finding(source, site, bound, number, "input", found)
-        elif _is_lost_beside_one(number, value) and (number > 0) == (name == "max"):
+        elif _is_lost_beside_one(number, value) and _bounds(number, name, value):
             dtype = value.dtype or DEFAULT_DTYPE
             yield _finding(source, site, bound, number, "input", (Confidence.CERTAIN, dtype))
 
@@ -147,6 +147,11 @@ def _is_argument(source: Source, node: cst.CSTNode) -> bool:
     above = source.parent(node)
     call = source.parent(above) if isinstance(above, cst.Arg) else None
     return call is not None and source.fact(Calls).operation(call) is not None
+
+
+def _bounds(number: float, name: str, value: Value) -> bool:
+    """Whether a value gets as far as the bound; `torch.rand` never gives 1."""
+    return value.high >= 1 if name == "max" and number > 0 else name != "max" and number < 0 and value.low <= -1
 
 
 def _is_lost_beside_one(number: float, value: Value) -> bool:
@@ -190,13 +195,14 @@ def _is_layer_of_half(source: Source, site: Site, operand: cst.BaseExpression) -
     return False
 
 
-def _lost(number: float, value: Value, *, supports_half: bool) -> tuple[Confidence, str] | None:
+def _lost(source: Source, site: Site, number: float, value: Value) -> tuple[Confidence, str] | None:
     """How sure it is that a small number is 0 beside a value, and in which dtype."""
     if value.dtype in LIMITS:
         return (Confidence.CERTAIN, value.dtype) if rounded(number, value.dtype) == 0 else None
     if value.dtype is not None or rounded(number, "float16") != 0:
         return None
-    return (Confidence.LIKELY if supports_half else Confidence.POSSIBLE), "float16"
+    is_named = source.fact(HalfSupport).is_named_around(site.node)
+    return (Confidence.LIKELY if is_named else Confidence.POSSIBLE), "float16"
 
 
 def _finding(

@@ -11,9 +11,9 @@ from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.guarding import has_comment, receiver_code, shown, with_keyword, with_method
+from pipeline_lint.facts.half.half_support import casts_up
 from pipeline_lint.facts.half.half_values import (
     Square,
-    casts_up,
     is_cast_back,
     is_half,
     knows_half,
