@@ -33,6 +33,7 @@ _CLASSES_NOT_TRAINED = re.compile(
 _DIFFERENTIABLE = ("nn.", "backward", "loss", "Loss", "grad", "Module", "Function")
 
 _SAMPLER = re.compile(r"schedul(er|ing)s?|samplers?(?![a-z])|pipelines?(?![a-z])|solvers?(?![a-z])", re.IGNORECASE)
+_GENERATION = re.compile(r"(^|_)(generate|generation|sample|decode|beam|search)(_|$)", re.IGNORECASE)
 _OTHER_PURPOSES = frozenset(
     "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
 )
@@ -84,6 +85,14 @@ def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
                 for statement in above.body.body
             )
     return False
+
+
+def is_generation_code(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in a function that picks tokens by their scores, as its name says."""
+    return any(
+        isinstance(above, cst.FunctionDef) and _GENERATION.search(above.name.value) is not None
+        for above in source.ancestors(node)
+    )
 
 
 def is_sampler_code(source: Source, node: cst.CSTNode) -> bool:

@@ -94,7 +94,19 @@ def _is_share(value: Value) -> bool:
     if made is None or made.operation != "div":
         return False
     whole = without_epsilon(made.inputs[1]).made
-    return whole is not None and whole.operation == "sum" and same_elements(whole.inputs[0], made.inputs[0])
+    if whole is None or whole.operation != "sum" or not same_elements(whole.inputs[0], made.inputs[0]):
+        return False
+    return not _begins_above_zero(made.inputs[0])
+
+
+def _begins_above_zero(value: Value, depth: int = 0) -> bool:
+    """Whether a value is a sum that begins with a positive number, as a series does: `torch.ones_like(x) + x`."""
+    if depth > _DEEPEST:
+        return False
+    if value.low > 0:
+        return True
+    terms = value.made.inputs if value.made is not None and value.made.operation == "add" else ()
+    return any(_begins_above_zero(each, depth + 1) for each in (*value.choices, *terms))
 
 
 def _is_of_box(argument: cst.BaseExpression) -> bool:

@@ -8,10 +8,14 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence, Edit, Fix
 from pipeline_lint.edits import safe_fix, unsafe_fix
+from pipeline_lint.facts.algebra.learned_attributes import LearnedAttributes
+from pipeline_lint.facts.algebra.logarithm_formulas import feeds_only_its_argument_times
 from pipeline_lint.facts.code.calls import Calls, Operation
 from pipeline_lint.facts.code.inlining import activation_place, written_again
 from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Activation, Origin, Origins
+from pipeline_lint.facts.losses.log_doubts import is_drawn
+from pipeline_lint.facts.trained_code import is_generation_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -47,7 +51,10 @@ class LogOfSoftmax(Rule):
             return F.nll_loss(F.log_softmax(logits, dim=1), target)
     Exempt: a probability that was computed in another function, or bound in a branch or loop, so that it is not
         certain to be a softmax; one minus a softmax, which `log_softmax` does not compute; a clamp at the dtype's
-        smallest number, `torch.finfo(p.dtype).tiny`, which costs no gradient that matters.
+        smallest number, `torch.finfo(p.dtype).tiny`, which costs no gradient that matters. A possible defect only,
+        which `--min-confidence possible` shows: p * log(p + eps), an entropy, which is 0 at 0 as it should be; the
+        probability of a token that was drawn by it; the scores of a beam search and the like, where -inf is never
+        picked.
     Fix: Safe, unsafe with an epsilon or clamp: `log_softmax` with the same dim and dtype. It gives the same wherever
         the old code gave finite values; where an epsilon bounded them it gives the true, larger loss, so that is
         unsafe. A softmax without a dim stays without one. A definition goes when nothing else reads it, and an operand
@@ -86,11 +93,31 @@ def _finding(source: Source, log: Operation, origin: Origin, *, has_epsilon: boo
     return Finding(
         at=log.call,
         message=f"{problem}; write `{remedy}`",
-        confidence=Confidence.LIKELY if has_epsilon else Confidence.CERTAIN,
+        confidence=_confidence(source, log, origin, has_epsilon=has_epsilon),
         witness=None if has_epsilon else _WITNESS,
         fix=lambda: _fix(source, log, origin, has_epsilon=has_epsilon),
         related=activation_place(source, origin),
     )
+
+
+def _confidence(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -> Confidence:
+    """How surely the softmax rounds to 0 where that matters."""
+    arguments = [each for each in (log.input, *(link.inner for link in origin.links)) if each is not None]
+    is_entropy = any(feeds_only_its_argument_times(source, log.call, argument) for argument in arguments)
+    if has_epsilon and is_entropy:
+        # p log(p + eps) is 0 at p = 0, and so is the gradient of p log p through a softmax.
+        return Confidence.POSSIBLE
+    if is_generation_code(source, log.call) or any(is_drawn(source, argument) for argument in arguments[:1]):
+        return Confidence.POSSIBLE
+    return Confidence.LIKELY if has_epsilon or _is_of_parameter(source, origin) else Confidence.CERTAIN
+
+
+def _is_of_parameter(source: Source, origin: Origin) -> bool:
+    """Whether the logits are a parameter of the module, such as the weights of a mixture."""
+    match origin.activation.operand:
+        case cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name)) as node:
+            return source.fact(LearnedAttributes).is_learned(node, name)
+    return False
 
 
 def _fix(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -> Fix | None:

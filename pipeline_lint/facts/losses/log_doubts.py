@@ -1,0 +1,71 @@
+"""What speaks against an argument of a logarithm that may be 0 by its range: it does not get there in practice."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from pipeline_lint.facts.code.calls import Calls
+from pipeline_lint.facts.code.events import called_name
+from pipeline_lint.facts.code.origins import Origins
+from pipeline_lint.facts.ranges.value import Value
+from pipeline_lint.source import Source
+
+_DRAWS = frozenset({"multinomial", "argmax"})
+_PROBABILITIES = frozenset({"sigmoid", "softmax", "gumbel_softmax", "hardsigmoid"})
+_DEEPEST = 8
+
+
+def is_of_parameters(value: Value) -> bool:
+    """Whether a value is computed from parameters and numbers alone: it stays near where training starts."""
+    found, waiting = False, [(value, 0)]
+    while waiting:
+        current, depth = waiting.pop()
+        if current.made is not None and current.made.operation == "parameter":
+            found = True
+        elif current.is_constant:
+            continue
+        elif current.made is None or not current.made.inputs or depth > _DEEPEST:
+            return False
+        else:
+            waiting += [(each, depth + 1) for each in current.made.inputs]
+    return found
+
+
+def is_average_of_probabilities(value: Value) -> bool:
+    """Whether it is the mean of probabilities, which is 0 only where all of them are rounded to 0.
+
+    The mean of one-hot vectors is 0 for every class that does not occur, and is none.
+    """
+    made = value.made
+    if made is None or made.operation != "mean" or not made.inputs:
+        return False
+    inner = made.inputs[0]
+    is_named = inner.made is None and inner.low == 0 and inner.high == 1 and inner.has_gradient
+    return is_named or (inner.made is not None and inner.made.operation in _PROBABILITIES)
+
+
+def is_drawn(source: Source, argument: cst.BaseExpression) -> bool:
+    """Whether it is the probability of what was drawn by it, or of the most probable: neither is 0."""
+    calls = source.fact(Calls)
+    for link in source.fact(Origins).trace(argument).links:
+        operation = calls.operation(link.node) if isinstance(link.node, cst.Call) else None
+        index = operation.operands.get("index") if operation is not None and operation.name == "gather" else None
+        if index is not None and _is_draw(source, index):
+            return True
+    return False
+
+
+def _is_draw(source: Source, index: cst.BaseExpression) -> bool:
+    if isinstance(index, cst.Call):
+        receiver = index.func.value if isinstance(index.func, cst.Attribute) else None
+        return called_name(index) in _DRAWS or (receiver is not None and _is_draw(source, receiver))
+    if not isinstance(index, cst.Name):
+        return False
+    function = source.function_of(index)
+    values = [
+        assign.value
+        for assign in source.nodes(cst.Assign)
+        if any(isinstance(target.target, cst.Name) and target.target.value == index.value for target in assign.targets)
+        and source.function_of(assign) is function
+    ]
+    return bool(values) and all(isinstance(value, cst.Call) and _is_draw(source, value) for value in values)
