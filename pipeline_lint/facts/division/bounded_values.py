@@ -14,6 +14,7 @@ _RUNNING = frozenset({"cumsum", "diff"})
 """What is computed along the elements of grids and sorted values, and 0 for degenerate ones only."""
 _EPSILON = re.compile(r"eps|smooth|tiny|stabili[sz]|jitter|delta|reg(_|$|ular)", re.IGNORECASE)
 _LARGEST_EPSILON = 0.1
+_NOT = frozenset({"bitwise_not", "logical_not"})
 _BOUNDING = frozenset({"clamp", "clamp_min", "maximum", "max", "fmax"})
 
 
@@ -24,6 +25,10 @@ def is_bounded(value: Value) -> bool:
     """
     for made in ways_made(value):
         if made.operation in CHOSEN or made.operation in _RUNNING:
+            return True
+        if made.operation == "sub" and _is_overlap(made.inputs[-1]) and any(map(_has_small_constant, _whole(made))):
+            return True
+        if made.operation in _BOUNDING and _is_of_hull(made.inputs[0]):
             return True
         if made.operation == "sum" and made.inputs and _is_support(made.inputs[0]):
             return True
@@ -36,13 +41,43 @@ def is_bounded(value: Value) -> bool:
     return False
 
 
+def _is_overlap(value: Value) -> bool:
+    return value.made is None or value.made.operation != "div"
+
+
+def _whole(made: Made) -> Iterator[Made]:
+    """What is subtracted from, such as the `(a + 1e-16) + b` of an overlap that an epsilon keeps from 0."""
+    return ways_made(made.inputs[0])
+
+
+def _is_of_hull(value: Value) -> bool:
+    """Whether a clamp has nothing to do, as that of `max - min + 1`, the width of the hull of two boxes."""
+    made = value.made
+    if made is not None and made.operation == "add" and any(each.is_constant and each.low > 0 for each in made.inputs):
+        made = made.inputs[0].made
+    if made is None or made.operation != "sub":
+        return False
+    high, low = (each.made.operation if each.made is not None else "" for each in made.inputs)
+    return high in ("max", "maximum") and low in ("min", "minimum")
+
+
 def _is_of_complements(made: Made) -> bool:
-    """Whether a sum is one of parts that are 0 at different times: `t ** 2 + (1 - t) ** 2`."""
+    """Whether a sum is one of parts that are 0 at different times: `t ** 2 + (1 - t) ** 2`, counts of `m` and `~m`."""
     one, other = made.inputs[0], made.inputs[1]
+    if _counts_others(one) != _counts_others(other) and are_related(one, other):
+        return True
     if not (results.is_square(one) and results.is_square(other)):
         return False
     return any(each.made is not None and each.made.operation == "sub" for each in _bases(made)) and are_related(
         one, other
+    )
+
+
+def _counts_others(value: Value) -> bool:
+    """Whether a mask is summed of what another mask leaves."""
+    return any(
+        made.operation == "sum" and made.inputs[0].made is not None and made.inputs[0].made.operation in _NOT
+        for made in ways_made(value)
     )
 
 
@@ -53,7 +88,9 @@ def _bases(made: Made) -> Iterator[Value]:
 
 
 def _has_small_constant(made: Made) -> bool:
-    return any(each.is_constant and 0 < each.low <= _LARGEST_EPSILON for each in made.inputs)
+    return made.operation == "add" and any(
+        each.is_constant and 0 < each.low <= _LARGEST_EPSILON for each in made.inputs
+    )
 
 
 def _is_support(mask: Value) -> bool:

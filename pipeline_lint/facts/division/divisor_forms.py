@@ -36,7 +36,7 @@ def why_by_form(source: Source, site: Site, name: str, numerator: Value | None) 
         or _of_whole(value, numerator)
         or _of_overlap(value, numerator)
         or of_one_element(value, numerator)
-        or _of_sine(value)
+        or _of_sine(value, numerator)
         or _of_coordinate(site, node)
         or _of_density(value, node, numerator)
         or _of_name(value, node)
@@ -112,9 +112,11 @@ def of_one_element(value: Value, numerator: Value | None) -> Evidence | None:
     return None
 
 
-def _of_sine(value: Value) -> Evidence | None:
-    if any(made.operation == "sin" for made in ways_made(value)):
-        return Evidence(Confidence.LIKELY, "the sine of 0, and of pi")
+def _of_sine(value: Value, numerator: Value | None) -> Evidence | None:
+    """`x / sin(x)`: of other sines the angles are mostly far from 0."""
+    for made in ways_made(value):
+        if made.operation == "sin" and numerator is not None and made.inputs[0].root == numerator.root:
+            return Evidence(Confidence.LIKELY, "the sine of 0, and of pi")
     return None
 
 
@@ -124,7 +126,8 @@ def _of_coordinate(site: Site, node: cst.BaseExpression) -> Evidence | None:
     if numerator is None or not isinstance(node, cst.Subscript):
         return None
     base = numerator.value if isinstance(numerator, cst.Subscript) else numerator
-    if not node.value.deep_equals(base) or not _picks_last_coordinate(node):
+    is_of_several = not isinstance(numerator, cst.Subscript) or isinstance(numerator.slice[-1].slice, cst.Slice)
+    if not is_of_several or not node.value.deep_equals(base) or not _picks_last_coordinate(node):
         return None
     return Evidence(Confidence.LIKELY, "a coordinate that is 0")
 
@@ -133,9 +136,12 @@ def _picks_last_coordinate(node: cst.Subscript) -> bool:
     parts = [element.slice for element in node.slice]
     while parts and isinstance(parts[-1], cst.Index) and _is_none(parts[-1].value):
         parts.pop()
-    if len(parts) < 2:
-        return False
-    match parts[-1]:
+    # `m[..., 2, 2]` is an entry of a matrix.
+    return len(parts) >= 2 and _is_at_end(parts[-1]) and not _is_at_end(parts[-2])
+
+
+def _is_at_end(part: cst.BaseSlice) -> bool:
+    match part:
         case cst.Slice(lower=lower, step=None) if lower is not None:
             return _is_last(lower)
         case cst.Index(value=index):

@@ -29,6 +29,8 @@ def has_guard(source: Source, at: cst.CSTNode, operand: cst.BaseExpression, *, o
 
     `of_size`: or how many they are.
     """
+    if _is_in_loop_over(source, at, operand):
+        return True
     paths = _paths(operand)
     if not paths:
         return False
@@ -36,6 +38,15 @@ def has_guard(source: Source, at: cst.CSTNode, operand: cst.BaseExpression, *, o
         code = source.module.code_for_node(test)
         if _PROVING.search(code) and paths & _paths(test, of_size=of_size):
             return True
+    return False
+
+
+def _is_in_loop_over(source: Source, at: cst.CSTNode, operand: cst.BaseExpression) -> bool:
+    """Whether a length is asked for in a loop over what it is of, which does not run for nothing."""
+    match unwrapped(operand):
+        case cst.Call(func=cst.Name(value="len"), args=[cst.Arg(value=collection)]):
+            loops = (above for above in source.ancestors(at) if isinstance(above, cst.For))
+            return any(loop.iter.deep_equals(collection) for loop in loops)
     return False
 
 

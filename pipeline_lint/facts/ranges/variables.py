@@ -141,7 +141,7 @@ def _assigned_value(run: Run, owner: cst.ClassDef, name: str) -> Value | None:
             result = value if result is None else join(result, value)
     if result is not None and result.is_unknown and result.kind not in (OTHER, SEQUENCE):
         usual = value_named(name)
-        result = usual.but(made=result.made) if usual is not None else result
+        result = usual.but(made=result.made, choices=result.choices) if usual is not None else result
     return result
 
 

@@ -14,6 +14,7 @@ from pipeline_lint.facts.division.bounded_divisors import (
 )
 from pipeline_lint.facts.division.divisor_guards import is_path
 from pipeline_lint.facts.division.divisors import is_mean_over_mask, why_zero
+from pipeline_lint.facts.division.implausible_zeros import in_practice
 from pipeline_lint.facts.division.selections import why_empty
 from pipeline_lint.facts.division.spreads import is_of_several, why_one
 from pipeline_lint.facts.epsilon.epsilons import outside_of_quotient
@@ -43,10 +44,11 @@ class DivisionNearZero(Rule):
     zeros in float16, where 1e-8 is 0.0; `torch.finfo(x.dtype).eps` is right in every dtype (1.2e-7 in float32, 0.0078
     in bfloat16, 0.00098 in float16), and the gradients that it lets through stay finite.
 
-    What a divisor can be is followed through a function. A divisor is certain or likely to be 0 when the operation that
-    made it says so (a norm, a spread, a mask that is summed, a softmax or sigmoid that rounds to 0), when all that it
-    is a sum, maximum or norm of may be 0 together with the numerator (x / x.sum()), or when its name says that it
-    measures what may be empty (`union`, `volume`).
+    What a divisor can be is followed through a function. It is likely to be 0 where data make it so: the norms of given
+    vectors, the spread and the peak of given images and signals, a mask that is summed, boxes and regions that may be
+    empty, elements that relu, a mask or a comparison cut to 0; and where an activation rounds to 0. What a network
+    gives, what it learns, what is drawn at random, weights and other shares of a whole that add up to something, counts
+    of what is no padding and sizes of batches are 0 in theory only, and so possible defects.
 
     Bad:
         import torch
@@ -64,9 +66,10 @@ class DivisionNearZero(Rule):
         which is where-nan-gradient; a mean over a mask (mean-of-empty), a spread of one element (std-of-one), an
         epsilon beside the quotient (misplaced-epsilon) or one that the dtype cannot hold (epsilon-lost-in-half);
         constants that are computed once (`__init__`, `register_buffer`, noise schedules), optimizers, `//` and `%`, and
-        numpy but for `x / np.max(x)` and the like beside torch. A divisor of which nothing is known, such as the std of
-        an image normalization, and Python's numbers that are hardly ever 0 (the length of a loader, totals of a
-        training loop), are possible defects, which `--min-confidence possible` shows.
+        numpy but for `x / np.max(np.abs(x))` and the like beside torch. Possible defects, which
+        `--min-confidence possible` shows, are also divisors of which nothing is known, such as the std of an image
+        normalization, Python's numbers that are hardly ever 0 (the length of a loader, totals of a training loop), the
+        code of tests, plots and metrics, and functions that ask elsewhere whether the divisor is 0 or the quotient NaN.
     Fix: Safe, unsafe for floats: a count, or n - 1, becomes at least 1, `n.clamp(min=1)` or `max(n, 1)`: whole numbers
         above 0 stay what they are. `x / x.norm(dim=1, keepdim=True)` becomes `F.normalize(x, dim=1)`, whose epsilon
         1e-12 changes nothing but vectors shorter than that; it is 0 in float16, so where that is the dtype, the fix
@@ -89,7 +92,7 @@ class DivisionNearZero(Rule):
                 continue
             evidence = why_zero(source, site, hazard.operand)
             if evidence is not None and not _is_of_another_rule(source, site, hazard.operand):
-                yield _finding(source, site, hazard, evidence)
+                yield _finding(source, site, hazard, in_practice(source, site, hazard.operand, evidence))
 
 
 def _hazard(site: Site) -> Hazard | None:
