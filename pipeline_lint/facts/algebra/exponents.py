@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import libcst as cst
 
 from pipeline_lint.facts.algebra.formulas import Formula, Formulas
+from pipeline_lint.facts.algebra.rebindings import Rebindings
 from pipeline_lint.facts.code.calls import Operation
 from pipeline_lint.facts.code.events import called_name
 from pipeline_lint.facts.code.reach import Reach
@@ -47,6 +48,8 @@ _LOG_PROBABILITY_NAME = re.compile(r"^log_?p(rob(abilitie)?s?|t|i)?$|log_?prob|^
 _DISTANCE_NAME = re.compile(r"dist(ance)?s?(_mat|_matrix|_sq\w*)?$|^d2$|^sq_?d", re.IGNORECASE)
 _SIZE_NAME = re.compile(r"^(n|num_\w+|\w*size|\w*length|radius|center|half|steps)$")
 _IMAGE_NAME = re.compile(r"^(image|img|pixel(_value)?)s?\d*$", re.IGNORECASE)
+_MARGIN_NAME = re.compile(r"(^|_)margin$", re.IGNORECASE)
+_LARGEST_MARGIN = 10.0
 _LARGEST_SCALE = 100.0
 _LARGEST_LOGARITHM = 70.0
 """Of a number that was clamped at an epsilon, or of one over it."""
@@ -63,9 +66,10 @@ class Exponents:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._formulas = source.fact(Formulas)
-        self._assigned: dict[int, dict[str, list[cst.BaseExpression]]] = {}
-        self._subtracted: dict[int, dict[str, list[cst.BaseExpression]]] = {}
+        self._rebindings = source.fact(Rebindings)
         self._waiting: set[tuple[int, str]] = set()
+        self._begun: dict[tuple[int, str], Reach] = {}
+        """What variables that are being looked at are known to be so far."""
         # Names share what they stand for, so that paths through a chain of assignments are exponentially many.
         self._reached: dict[tuple[int, int], Reach] = {}
         self._maxima: dict[tuple[int, int], bool] = {}
@@ -96,9 +100,7 @@ class Exponents:
         formula = self._formulas.of(expression)
         if formula.name or not isinstance(formula.node, cst.Name):
             return False
-        function = self._source.function_of(formula.node)
-        self._collect(function)
-        return formula.node.value in self._assigned[id(function)]
+        return bool(self._rebindings.given(formula.node.value, at=formula.node))
 
     def _leaf(self, node: cst.BaseExpression, steps: int) -> Reach:
         match node:
@@ -127,52 +129,51 @@ class Exponents:
         function = self._source.function_of(node)
         key = (id(function), name)
         if key in self._waiting:
-            return _by_name(name)
+            return self._begun.get(key, _by_name(name))
         self._waiting.add(key)
         try:
-            self._collect(function)
-            if any(self._is_maximum(value, function) for value in self._subtracted[id(function)].get(name, ())):
+            changes = self._rebindings.changes(name, at=node)
+            taken_off = (each.value for each in changes if isinstance(each.operator, cst.SubtractAssign))
+            if any(self._is_maximum(value) for value in taken_off):
                 return Reach(high=0.0, is_shifted=True)
-            values = self._assigned[id(function)].get(name, ())
-            default = self._default(function, name) if not values else None
-            if default is not None:
+            values = self._rebindings.given(name, at=node)
+            default = self._rebindings.default(name, at=node) if not values else None
+            number = self._formulas.number(default) if default is not None else None
+            if number is not None:
                 # A setting, which others set to what is of the same size.
-                bound = _LARGEST_SCALE * abs(default)
-                return Reach(-bound if default < 0 else 0.0, bound if default > 0 else 0.0, is_table=True)
+                bound = _LARGEST_SCALE * abs(number)
+                return Reach(-bound if number < 0 else 0.0, bound if number > 0 else 0.0, is_table=True)
             reaches = [self.reach(value, steps - 1) for value in values]
             if any(reach.is_shifted for reach in reaches):
                 return Reach(high=0.0, is_shifted=True)
             if reaches and all(reach.is_table for reach in reaches):
                 return Reach(is_table=True)
+            begun = self._begun_at(node, name, steps)
+            if begun is not None:
+                return begun
         finally:
             self._waiting.discard(key)
+            self._begun.pop(key, None)
         return _by_name(name)
 
-    def _default(self, function: cst.CSTNode | None, name: str) -> float | None:
-        """The number that a parameter of a function has where it is not given."""
-        if not isinstance(function, cst.FunctionDef):
+    def _begun_at(self, node: cst.Name, name: str, steps: int) -> Reach | None:
+        """What a variable is before a node, where it begins with what is bounded and has bounded values added."""
+        key = (id(self._source.function_of(node)), name)
+        place = self._source.span(node)[0]
+        before = [each for each in self._rebindings.given(name, at=node) if self._source.span(each)[1] < place]
+        if len(before) != 1:
             return None
-        for each in (*function.params.params, *function.params.kwonly_params):
-            if each.name.value == name and each.default is not None:
-                return self._formulas.number(each.default)
-        return None
-
-    def _collect(self, function: cst.CSTNode | None) -> None:
-        """Notes what the names of a function are given, and what is taken off them by `-=`."""
-        key = id(function)
-        if key in self._assigned:
-            return
-        assigned = self._assigned[key] = {}
-        subtracted = self._subtracted[key] = {}
-        for assign in self._source.nodes(cst.Assign):
-            if self._source.function_of(assign) is function:
-                for name in (name for target in assign.targets for name in _names(target.target)):
-                    assigned.setdefault(name, []).append(assign.value)
-        for augmented in self._source.nodes(cst.AugAssign):
-            target = augmented.target
-            is_subtraction = isinstance(augmented.operator, cst.SubtractAssign)
-            if is_subtraction and isinstance(target, cst.Name) and self._source.function_of(augmented) is function:
-                subtracted.setdefault(target.value, []).append(augmented.value)
+        reach = self.reach(before[0], steps - 1)
+        for change in self._rebindings.changes(name, at=node):
+            if not math.isfinite(reach.low) or not math.isfinite(reach.high):
+                return None
+            if not isinstance(change.operator, cst.AddAssign) or self._source.enclosing(change, cst.For) is not None:
+                return None
+            if self._source.span(change)[1] >= place:
+                continue
+            self._begun[key] = reach
+            reach = reach.plus(self.reach(change.value, steps - 1))
+        return reach if math.isfinite(reach.low) and math.isfinite(reach.high) else None
 
     def _calculated(self, formula: Formula, steps: int) -> Reach:
         name, operands = formula.name, formula.operands
@@ -209,7 +210,7 @@ class Exponents:
             case "add":
                 return self.reach(left, steps).plus(self.reach(right, steps))
             case "sub":
-                if self._is_maximum(right, self._source.function_of(right)):
+                if self._is_maximum(right):
                     return Reach(high=0.0, is_shifted=True)
                 return self.reach(left, steps).plus(self.reach(right, steps).negated())
             case "mul":
@@ -276,27 +277,23 @@ class Exponents:
                 high = min(high, number if number is not None else 0.0)
         return replace(inner, low=min(low, high), high=high)
 
-    def _is_maximum(self, node: cst.BaseExpression, function: cst.CSTNode | None, steps: int = 4) -> bool:
+    def _is_maximum(self, node: cst.BaseExpression, steps: int = 4) -> bool:
         """Whether an expression is called a maximum, calls one, or has its value from what does."""
         key = (id(node), steps)
         if key not in self._maxima:
-            self._maxima[key] = self._names_maximum(node, function, steps)
+            self._maxima[key] = self._names_maximum(node, steps)
         return self._maxima[key]
 
-    def _names_maximum(self, node: cst.BaseExpression, function: cst.CSTNode | None, steps: int) -> bool:
-        for each in _evaluated(node):
-            if isinstance(each, cst.Name) and _MAXIMUM_NAME.search(each.value):
-                return True
-        if steps == 0:
-            return False
-        self._collect(function)
-        for each in _evaluated(node):
-            if isinstance(each, cst.Name):
-                for value in self._assigned[id(function)].get(each.value, ()):
-                    is_moved = isinstance(value, cst.Call | cst.Attribute | cst.Subscript | cst.Name)
-                    if is_moved and self._is_maximum(value, function, steps - 1):
-                        return True
-        return False
+    def _names_maximum(self, node: cst.BaseExpression, steps: int) -> bool:
+        names = [each for each in _evaluated(node) if isinstance(each, cst.Name)]
+        if any(_MAXIMUM_NAME.search(each.value) for each in names):
+            return True
+        values = (value for each in names for value in self._rebindings.given(each.value, at=node))
+        return steps > 0 and any(
+            isinstance(value, cst.Call | cst.Attribute | cst.Subscript | cst.Name)
+            and self._is_maximum(value, steps - 1)
+            for value in values
+        )
 
 
 def _by_name(name: str) -> Reach:
@@ -308,6 +305,8 @@ def _by_name(name: str) -> Reach:
         return Reach(0.0)
     if _IMAGE_NAME.match(name):
         return Reach(0.0, 255.0)
+    if _MARGIN_NAME.search(name):
+        return Reach(0.0, _LARGEST_MARGIN)
     if _SIZE_NAME.match(name):
         return Reach(0.0, is_table=True)
     return _UNKNOWN
@@ -329,14 +328,6 @@ def _is_scale(node: cst.BaseExpression) -> bool:
 
 def _is_negative(node: cst.BaseExpression) -> bool:
     return isinstance(node, cst.UnaryOperation) and isinstance(node.operator, cst.Minus)
-
-
-def _names(target: cst.BaseExpression) -> Iterator[str]:
-    if isinstance(target, cst.Name):
-        yield target.value
-    elements: Sequence[cst.BaseElement] = target.elements if isinstance(target, cst.Tuple | cst.List) else ()
-    for element in elements:
-        yield from _names(element.value)
 
 
 def _evaluated(root: cst.CSTNode) -> Iterator[cst.CSTNode]:

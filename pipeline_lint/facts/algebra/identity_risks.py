@@ -81,8 +81,18 @@ def _weighed(source: Source, identity: Identity, risk: Risk | None) -> Risk | No
         return None
     if any(_is_learned(source, operand) for operand in identity.operands):
         return risk._replace(confidence=Confidence.POSSIBLE)
-    is_changed = any(source.fact(Exponents).is_rebound(operand) for operand in identity.operands)
-    return risk._replace(confidence=min(risk.confidence, Confidence.LIKELY)) if is_changed else risk
+    is_vague = any(
+        source.fact(Exponents).is_rebound(operand) or _is_of_learned(source, operand) for operand in identity.operands
+    )
+    return risk._replace(confidence=min(risk.confidence, Confidence.LIKELY)) if is_vague else risk
+
+
+def _is_of_learned(source: Source, operand: cst.BaseExpression) -> bool:
+    """Whether it is a sum of products of parameters."""
+    formula, _ = source.fact(Formulas).without_reshapes(operand)
+    if formula.name in ("sum", "mul", "matmul", "dot"):
+        return bool(formula.operands) and all(_is_of_learned(source, each) for each in formula.operands)
+    return _is_learned(source, formula.node)
 
 
 def _is_learned(source: Source, operand: cst.BaseExpression) -> bool:

@@ -120,5 +120,19 @@ def test_a_name_that_refers_to_itself_ends() -> None:
     assert reach_of("for _ in y:", "    x = x * x + x", "use(x)") == Reach()
 
 
+@pytest.mark.parametrize(
+    ("lines", "low", "high"),
+    [
+        (("s = F.cosine_similarity(x, y)", "s += 0.5 - s[0]", "use(s)"), -1.5, 2.5),
+        (("s = F.cosine_similarity(x, y)", "s += margin", "s = s.exp()", "use(s)"), 0, INF),
+        (("s = torch.tanh(x)", "s += y", "use(s)"), -INF, INF),
+        (("s = torch.tanh(x)", "for _ in y:", "    s += 1", "use(s)"), -INF, INF),
+    ],
+)
+def test_what_is_added_to_a_bounded_value_in_place_is_seen(lines: tuple[str, ...], low: float, high: float) -> None:
+    reach = reach_of(*lines)
+    assert (reach.low, reach.high) == (low, high)
+
+
 def test_a_deep_formula_ends() -> None:
     assert reach_of(f"use({' + '.join(['x.abs()'] * 40)})").high == INF
