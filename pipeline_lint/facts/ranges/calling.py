@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pipeline_lint.facts.ranges.run import Run
 
 
+_OF_A_NUMBER = frozenset("sqrt log log2 log10 log1p exp floor ceil".split())
 _UNBOUNDED = Evidence(Confidence.LIKELY, "a network output has no bounds")
 
 
@@ -131,8 +132,11 @@ def _known_function(run: Run, node: cst.Call, path: str, state: State) -> Value 
     if distribution is not None:
         return distribution
     if root in ("numpy", "math"):
-        for argument in node.args:
-            run.evaluate(argument.value, state)
+        arguments = [run.evaluate(argument.value, state) for argument in node.args]
+        name = path.removeprefix("numpy.")
+        if name in _OF_A_NUMBER and len(arguments) == 1 and arguments[0].kind == NUMBER:
+            # `np.log(2 * np.pi)` in formulas of torch.
+            return _builtin_call(run, name, node, arguments)
         return Value(kind=OTHER if root == "numpy" else NUMBER, has_gradient=False)
     return None
 
