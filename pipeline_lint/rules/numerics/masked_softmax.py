@@ -11,10 +11,11 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, safe_fix, unsafe_fix
 from pipeline_lint.facts.guarding import finfo, has_comment, is_repeatable, receiver_code, shown
+from pipeline_lint.facts.masking.covering import is_part_of_the_model, may_cover_a_row
 from pipeline_lint.facts.masking.mask_constants import slipped_mask_constants
 from pipeline_lint.facts.masking.masked_after import renormalised, zeroed_log_probabilities
-from pipeline_lint.facts.masking.masks import is_part_of_the_model, may_cover_a_row
 from pipeline_lint.facts.masking.score_fills import SAFE_ATTENTION, ScoreFill, score_fills
+from pipeline_lint.facts.masking.scores import holds_large, is_shifted_by_maximum
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -55,21 +56,26 @@ class MaskedSoftmax(Rule):
 
     Bad:
         def attend(scores, values, mask):
-            scores = scores.masked_fill(mask, float("-inf"))
+            pairs = mask[:, :, None] & mask[:, None, :]
+            scores = scores.masked_fill(~pairs, float("-inf"))
             return scores.softmax(dim=-1) @ values
     Good:
         import torch
 
         def attend(scores, values, mask):
-            scores = scores.masked_fill(mask, torch.finfo(scores.dtype).min)
+            pairs = mask[:, :, None] & mask[:, None, :]
+            scores = scores.masked_fill(~pairs, torch.finfo(scores.dtype).min)
             return scores.softmax(dim=-1) @ values
     Exempt: for -inf: masks that leave something in each row (triangles of `triu` and `tril`, positions compared with
         positions, the diagonal, `x < x.topk(k).values[..., -1:]`, masks whose name says so, masks that are opened again
         where they cover a row), rows whose NaN is masked or replaced after the softmax, and
         `F.scaled_dot_product_attention`, which gives 0 for such rows (torch 2.5 and later). For constants beyond
-        float16: scores known to be float32, float64 or bfloat16, and code that asks for the dtype first. Masks that are
-        chosen so that something is left (sampling, legal actions), masks that only `__init__` makes, -100 as in shifted
-        windows, and -1e4 that is added to the scores are shown at `--min-confidence possible`.
+        float16: scores known to be float32, float64 or bfloat16, and code that asks for the dtype first. A mask covers
+        a row for likely where it is one of pairs of positions, so that it covers what a padded query sees, and where
+        its name says that nothing may be left (valid, visible, adjacency). Masks of keys alone leave something of
+        every sequence that is not empty: these, masks that are chosen so that something is left (sampling, legal
+        actions), masks that only `__init__` makes, -100 as in shifted windows, and -1e4 outside of attention, added to
+        the scores, or below a maximum that was subtracted, are shown at `--min-confidence possible`.
     Fix: Safe, unsafe where something is added, scaled or normalised by `log_softmax` after the fill, where no softmax
         is in sight, and for constants that did not mask: the constant becomes `torch.finfo(scores.dtype).min`. A
         softmax gives exactly the same weights and gradients for it wherever they were finite. There is none where the
@@ -161,7 +167,7 @@ def _of_infinite(source: Source, each: ScoreFill) -> Confidence | None:
 
 def _of_large(source: Source, each: ScoreFill) -> Confidence | None:
     fill = each.fill
-    if fill.scores.dtype in ("float32", "float64", "bfloat16") or _is_told_by_dtype(source, each):
+    if holds_large(fill.scores) or _is_told_by_dtype(source, each):
         return None
     if each.is_method:
         known = Confidence.CERTAIN if fill.scores.dtype == "float16" else Confidence.LIKELY
@@ -179,7 +185,8 @@ def _of_small(each: ScoreFill) -> Confidence | None:
         if is_added:
             # It moves a score from where it is: only a kept score that is lower by as much loses against it.
             return Confidence.POSSIBLE
-        return Confidence.LIKELY if each.softmaxes or each.is_attention else Confidence.POSSIBLE
+        is_below_maximum = is_shifted_by_maximum(each.fill.scores)
+        return Confidence.LIKELY if each.is_attention and not is_below_maximum else Confidence.POSSIBLE
     if constant <= -1:
         return Confidence.POSSIBLE if each.softmaxes else None
     if constant < 0:
