@@ -11,7 +11,7 @@ from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, unsafe_fix
 from pipeline_lint.facts.code.calls import Calls, Operation
 from pipeline_lint.facts.code.guards import conditions
-from pipeline_lint.facts.gradient_reach import may_be_differentiated
+from pipeline_lint.facts.gradient_reach import is_model_or_loss, may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import is_word, last_name
@@ -27,6 +27,9 @@ _ASKS_SIZE = re.compile(
     r"numel\(|nelement\(|\blen\(|\.shape\b|\.size\(|(^|\W)(n|num_\w+|\w*(size|count|length))(\W|$)|isnan|isfinite|nan_to_num"
 )
 """What a test says that asks how many elements there are, or looks at the result."""
+_SAMPLES = re.compile(r"(^|_)(prior|posterior|thetas?|particles?|chains?|draws?|ensemble|samples?)(_|$)")
+"""Names of what is drawn as often as somebody asked for."""
+_FLATTENING = re.compile(r"(view|reshape)\(\s*\(?-1\s*,|flatten\(\s*(0|end_dim)|rearrange\(.*-> ?\(")
 _PARAMETERS_OF_METHOD = ("dim", "unbiased", "keepdim")
 _NOTHING_KNOWN = Evidence(Confidence.POSSIBLE, "nothing in the code rules it out")
 
@@ -59,7 +62,7 @@ def why_one(source: Source, site: Site) -> Evidence:
         return Evidence(Confidence.LIKELY, "a parameter of one element")
     if is_along_first and _is_cut_to_length(node):
         return Evidence(Confidence.LIKELY, "a sequence of length 1")
-    if is_along_first and may_be_differentiated(source, site) and _is_of_module(source, site.node):
+    if is_along_first and _is_of_batch(source, site):
         return Evidence(Confidence.LIKELY, "a batch of one")
     return _NOTHING_KNOWN
 
@@ -147,6 +150,23 @@ def _is_cut_to_length(node: cst.BaseExpression) -> bool:
     return part is not None and part.upper is not None and _LENGTH.search(last_name(part.upper)) is not None
 
 
-def _is_of_module(source: Source, node: cst.CSTNode) -> bool:
-    """Whether code stands in a method of a class, as a model or loss has it."""
-    return source.enclosing(node, cst.ClassDef) is not None
+def _is_of_batch(source: Source, site: Site) -> bool:
+    """Whether the first dimension is that of the batch, as a model or loss is given it."""
+    if not may_be_differentiated(source, site) or not is_model_or_loss(source, site.node):
+        return False
+    made = site.input.made
+    if made is not None and made.operation in ("stack", "cat", "concat"):
+        # Several of them, as many as are written out or a list has.
+        return False
+    names = [*_names_of(site.operands["input"]), site.function.name.value if site.function is not None else ""]
+    return not any(map(_SAMPLES.search, names)) and not _is_flattened(source, site)
+
+
+def _is_flattened(source: Source, site: Site) -> bool:
+    """Whether positions within the samples stand along the first dimension as well: `x.view(-1, channels)`."""
+    node, function = site.operands["input"], site.function
+    codes = [source.module.code_for_node(node)]
+    if isinstance(node, cst.Name) and function is not None:
+        code = source.module.code_for_node(function)
+        codes += re.findall(rf"\b{re.escape(node.value)} = (.*)", code)
+    return any(_FLATTENING.search(code) for code in codes)

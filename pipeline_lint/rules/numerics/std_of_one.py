@@ -40,8 +40,8 @@ class StdOfOne(Rule):
     Exempt: `correction=0` and `unbiased=False`; code under a test that asks for the number of elements, or after an
         early return for it; a selection by a mask, which may be empty as well (mean-of-empty). Likely are rewards,
         returns and advantages, parameters and gradients in a loop over a model's parameters, slices up to a length, and
-        the first dimension in a model or loss; any other spread is a possible defect, which `--min-confidence possible`
-        shows.
+        the first dimension in a model or loss, if it is not that of stacked, drawn or flattened values; any other
+        spread is a possible defect, which `--min-confidence possible` shows.
     Fix: Unsafe: `correction=0` takes the place of `unbiased`, other arguments stay. The result changes for every number
         of elements. There is none where a comment would be lost, or with `out=`.
     Source: the figures were measured with torch 2.13 on CPU.
