@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.masking.exclusions import Exclusion, spoiled_products
 from pipeline_lint.facts.masking.fills import fills
 from pipeline_lint.facts.masking.infinities import infinity_in, keeping_chain
@@ -44,7 +46,7 @@ def products(source: Source) -> Iterator[Product]:
     ranges = source.fact(Ranges)
     seen: set[int] = set()
     for site in ranges.sites("mul"):
-        product = _with_infinity(site)
+        product = _with_infinity(source, site)
         if product is not None:
             seen.add(id(site.node))
             yield product
@@ -57,7 +59,7 @@ def products(source: Source) -> Iterator[Product]:
             yield product
 
 
-def _with_infinity(site: Site) -> Product | None:
+def _with_infinity(source: Source, site: Site) -> Product | None:
     for masked, mask in (("input", "other"), ("other", "input")):
         infinite, factor = site.values[masked], site.values[mask]
         found = infinity_in(infinite)
@@ -68,6 +70,9 @@ def _with_infinity(site: Site) -> Product | None:
         if confidence is None:
             continue
         if site.masks and not is_constant:
+            if not may_be_differentiated(source, site):
+                # Somebody writes over the NaN, and no gradient goes through it.
+                continue
             confidence = min(confidence, Confidence.LIKELY)
         return Product(site, CONSTANT if is_constant else FILLED, masked, mask, confidence)
     return None
@@ -99,6 +104,9 @@ def _computed(ranges: Ranges) -> Iterator[Product]:
                 nodes = {id(each.made.node) for each in keeping_chain(product.values[masked]) if each.made is not None}
                 if id(site.node) in nodes:
                     confidence = exclusion.evidence.confidence
+                    if math.isinf(exclusion.hazard.high - exclusion.hazard.low):
+                        # An overflow, which takes more than a value at an edge.
+                        confidence = min(confidence, Confidence.POSSIBLE)
                     yield Product(product, COMPUTED, masked, mask, confidence, Cause(site, exclusion))
 
 

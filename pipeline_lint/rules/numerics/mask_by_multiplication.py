@@ -49,7 +49,9 @@ class MaskByMultiplication(Rule):
             return -torch.log(torch.where(x > 0, x, 1.0)) * weight
     Exempt: products with what is finite; operations that are infinite where the mask is 1 as well, which are reported
         themselves (log-near-zero, division-near-zero, exp-overflow); infinite slopes of finite values, such as
-        `torch.sqrt(x) * (x > 0)` (where-nan-gradient); a softmax whose result is multiplied with the mask once more.
+        `torch.sqrt(x) * (x > 0)` (where-nan-gradient); a softmax whose result is multiplied with the mask once more;
+        NaN that is written over where no gradient flows. An overflow behind a mask, `torch.exp(x) * (x < 0)`, takes
+        more than a value at an edge, and is a possible defect.
     Fix: Safe, unsafe before a softmax: `scores + mask * inf` becomes `torch.where(mask != 0, inf, scores)`, a product
         with a mask `torch.where(mask != 0, x, 0.0)`, and an operation gets 1 or another harmless operand where the
         mask is 0. Before a softmax it is `masked_fill` with the smallest number of the dtype, which changes the
