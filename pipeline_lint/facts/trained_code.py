@@ -50,21 +50,26 @@ def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
     """Whether the code at a node may be a part of what is trained: a model, a loss, a function that either can use."""
     if not any(word in source.text for word in _DIFFERENTIABLE) and not source.fact(_is_torch_alone):
         return False
+    return not is_named_for_another_purpose(source, node)
+
+
+def is_named_for_another_purpose(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the names of the file, function or class say metric, plot, data, test, and nothing that is trained."""
     path = PurePath(source.path)
     if any(_NOT_TRAINED.search(part) for part in (path.stem, path.parent.name)):
-        return False
+        return True
     if any(part.lower().endswith("metrics") for part in path.parts[:-1]):
-        return False
+        return True
     if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]):
-        return False
+        return True
     for above in source.ancestors(node):
         if isinstance(above, cst.FunctionDef) and _NOT_TRAINED.search(above.name.value.strip("_")):
-            return False
+            return True
         if isinstance(above, cst.ClassDef):
             names = [above.name.value, *(last_name(base.value) for base in above.bases)]
             if any(_CLASSES_NOT_TRAINED.search(name) for name in names):
-                return False
-    return True
+                return True
+    return False
 
 
 def _is_torch_alone(source: Source) -> bool:

@@ -11,20 +11,23 @@ import re
 import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.unwrapping import unwrapped
 from pipeline_lint.facts.code.value_history import are_related, names_in, ways_made
 from pipeline_lint.facts.division.array_divisors import why_array_zero
 from pipeline_lint.facts.division.bounded_values import is_bounded
 from pipeline_lint.facts.division.divisor_forms import SELECTION, of_one_element, of_running_total, why_by_form
 from pipeline_lint.facts.division.divisor_guards import has_guard, is_constant_setup
+from pipeline_lint.facts.division.selecting_masks import is_checked_afterwards, is_telling, meaning_in_code
 from pipeline_lint.facts.division.selections import is_of_padding, is_over_batch, is_padding_mask
 from pipeline_lint.facts.division.vanishing_wholes import POSITIVE_NAME, may_vanish
 from pipeline_lint.facts.masking.masks import is_mask_like
+from pipeline_lint.facts.masking.meanings import NEVER_EMPTY
 from pipeline_lint.facts.operations import results
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
-from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Value
+from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Made, Value, weakened
 from pipeline_lint.source import Source
 
 _COUNTED = frozenset({results.NOTHING_SELECTED.witness, "a list from which everything was filtered out"})
@@ -68,13 +71,34 @@ def is_mean_over_mask(site: Site) -> bool:
     numerator, divisor = site.values.get("input"), site.values.get("other")
     if numerator is None or divisor is None or numerator.is_count:
         return False
+    total = _total_of_mask(divisor)
+    if total is None:
+        return False
+    mask = total.inputs[0]
+    return any(made.operation == "sum" and are_related(made.inputs[0], mask) for made in ways_made(numerator))
+
+
+def why_mean_of_none(source: Source, site: Site) -> Evidence | None:
+    """Why the mask of a mean over a mask, which is written as a quotient, selects nothing at times."""
+    evidence, total = why_zero(source, site, "other"), _total_of_mask(site.values["other"])
+    if evidence is None or total is None:
+        return evidence
+    operation = source.fact(Calls).operation(total.node)
+    node = operation.input if operation is not None and operation.input is not None else total.node
+    meaning = meaning_in_code(source, total.inputs[0], node)
+    if meaning == NEVER_EMPTY:
+        return None
+    is_weak = not is_telling(source, site, meaning) or is_checked_afterwards(source, site.node)
+    return weakened(evidence, Confidence.POSSIBLE) if is_weak else evidence
+
+
+def _total_of_mask(divisor: Value) -> Made | None:
+    """The sum of a mask that a divisor is."""
     totals = [made for made in ways_made(divisor) if made.operation in ("sum", "count_nonzero")]
     if any(made.operation == "add" for made in ways_made(divisor)) and len(totals) > 1:
-        return False
-    mask = next((each for made in totals for each in made.inputs), None)
-    if mask is None or not is_mask_like(mask):
-        return False
-    return any(made.operation == "sum" and are_related(made.inputs[0], mask) for made in ways_made(numerator))
+        return None
+    total = next((made for made in totals if made.inputs), None)
+    return total if total is not None and is_mask_like(total.inputs[0]) else None
 
 
 def _is_initial(value: Value, found: Evidence) -> bool:

@@ -8,6 +8,13 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.division.divisor_guards import has_guard
+from pipeline_lint.facts.division.selecting_masks import (
+    is_checked_afterwards,
+    is_of_numpy,
+    is_telling,
+    meaning_of_selection,
+)
+from pipeline_lint.facts.masking.meanings import NEVER_EMPTY
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.ranges.value import SEQUENCE, TENSOR, Evidence, Value, either, weakened
@@ -41,8 +48,16 @@ def why_empty(source: Source, site: Site) -> Evidence | None:
     evidence = _evidence(site, value)
     if evidence is None or evidence.witness == _STARTS_EMPTY or has_guard(source, site.node, node, of_size=True):
         return None
-    is_weak = site.name in RAISING or is_of_padding(source, value)
+    meaning = meaning_of_selection(source, value)
+    if meaning == NEVER_EMPTY or is_of_numpy(source, site):
+        return None
+    is_weak = raises(site) or not is_telling(source, site, meaning) or is_checked_afterwards(source, site.node)
     return weakened(evidence, Confidence.POSSIBLE) if is_weak else evidence
+
+
+def raises(site: Site) -> bool:
+    """Whether a reduction of nothing raises an error; that of `median` along a dimension does."""
+    return site.name in RAISING or (site.name == "median" and bool(site.operands.keys() & {"dim", "dim_or_other"}))
 
 
 def _evidence(site: Site, value: Value) -> Evidence | None:
@@ -105,7 +120,26 @@ def _is_over_all(site: Site) -> bool:
     value = site.values.get("dim") or site.values.get("dim_or_other")
     if value is None or value.kind == TENSOR:
         return False
-    return value.is_constant and value.low == 0
+    return value.is_constant and value.low == _selected_dim(site.values.get("input"))
+
+
+def _selected_dim(value: Value | None) -> int | None:
+    """The dimension along which a selection is empty: 1 in `x[:, mask]`, 0 as a rule; None after `...`."""
+    made = value.made if value is not None else None
+    if made is None or made.operation != "masked_select" or not isinstance(made.node, cst.Subscript):
+        return 0
+    dim = 0
+    for part in made.node.slice:
+        match part.slice:
+            case cst.Slice() | cst.Index(value=cst.Name(value="None")):
+                dim += 1
+            case cst.Index(value=cst.Ellipsis()):
+                return None
+            case cst.Index(value=cst.Integer()):
+                pass
+            case _:
+                return dim
+    return 0
 
 
 def _is_mean(site: Site) -> bool:

@@ -11,11 +11,12 @@ from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, unsafe_fix
 from pipeline_lint.facts.code.calls import Calls, Operation
 from pipeline_lint.facts.code.guards import conditions
-from pipeline_lint.facts.gradient_reach import is_model_or_loss, may_be_differentiated
+from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.guarding import has_comment
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import is_word, last_name
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, TENSOR, Evidence
+from pipeline_lint.facts.trained_code import is_model_or_loss
 from pipeline_lint.source import Source
 
 _EPISODE = re.compile(

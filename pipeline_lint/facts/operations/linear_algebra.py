@@ -83,9 +83,13 @@ def _of_einsum(operands: Operands) -> Value:
     if len(factors) == 1 and factors[0].items:
         factors = factors[0].items
     if len(factors) == 2:
-        return product(operands, "einsum", *factors)
-    is_positive = bool(factors) and all(each.low >= 0 for each in factors)
-    return results.computed(operands, "einsum", 0.0 if is_positive else -INFINITY, INFINITY, *factors, kind=TENSOR)
+        result = product(operands, "einsum", *factors)
+    else:
+        low = 0.0 if factors and all(each.low >= 0 for each in factors) else -INFINITY
+        result = results.computed(operands, "einsum", low, INFINITY, *factors, kind=TENSOR)
+    # It may well be the empty dimension that is summed over.
+    result.empty = None
+    return result
 
 
 def _anything(name: str, *parameters: str) -> Row:

@@ -53,8 +53,10 @@ def _picked(operands: Operands) -> Value:
 
 
 def _of_masked_select(operands: Operands) -> Value:
-    empty = either(results.NOTHING_SELECTED, operands.input.empty)
-    return results.picked(operands.input, kind=TENSOR, empty=empty)
+    value, mask = operands.input, operands.values.get("mask")
+    empty = either(results.NOTHING_SELECTED, value.empty)
+    made = Made("masked_select", operands.node, (value, mask)) if mask is not None else value.made
+    return results.picked(value, kind=TENSOR, empty=empty, made=made)
 
 
 def _of_sort(name: str) -> Callable[[Operands], Value]:
@@ -73,7 +75,7 @@ def _of_msort(operands: Operands) -> Value:
 def _of_unique(operands: Operands) -> Value:
     if any(results.is_on(operands, name) for name in ("return_inverse", "return_counts")):
         return Value(kind=SEQUENCE, made=Made("unique", operands.node, (operands.input,)))
-    return results.picked(operands.input, kind=TENSOR)
+    return results.picked(operands.input, kind=TENSOR, made=Made("unique", operands.node, (operands.input,)))
 
 
 def _pieces(parameter: str | None) -> Callable[[Operands], Value]:
@@ -164,7 +166,7 @@ def _added_up(name: str) -> Callable[[Operands], Value]:
         is_scaled = results.is_given(operands, "alpha")
         low = value.low if source.low >= 0 and not is_scaled else -INFINITY
         high = value.high if source.high <= 0 and not is_scaled else INFINITY
-        return results.computed(
+        result = results.computed(
             operands,
             name,
             low,
@@ -177,6 +179,8 @@ def _added_up(name: str) -> Callable[[Operands], Value]:
             kind=TENSOR,
             is_count=source.is_integer and source.low >= 0 and value.is_constant,
         )
+        result.empty = value.empty
+        return result
 
     return transfer
 

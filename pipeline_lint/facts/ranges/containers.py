@@ -100,5 +100,6 @@ def element_of(iterated: Value) -> Value:
     if iterated.kind == SEQUENCE and iterated.is_count:
         return Value(0.0, INFINITY, kind=NUMBER, is_count=True, has_gradient=False, made=iterated.made)
     if iterated.kind == TENSOR:
-        return iterated.but(number=fresh_number(), root=0, made=None)
+        is_value_that_occurs = made is not None and made.operation == "unique"
+        return iterated.but(number=fresh_number(), root=0, made=made if is_value_that_occurs else None)
     return Value()

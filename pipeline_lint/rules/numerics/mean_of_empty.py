@@ -10,8 +10,8 @@ from pipeline_lint.diagnostic import Applicability, Fix
 from pipeline_lint.edits import replace, unsafe_fix
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.division.bounded_divisors import count_bounded
-from pipeline_lint.facts.division.divisors import is_mean_over_mask, why_zero
-from pipeline_lint.facts.division.selections import IGNORING_NAN, LOSSES, RAISING, why_empty
+from pipeline_lint.facts.division.divisors import is_mean_over_mask, why_mean_of_none
+from pipeline_lint.facts.division.selections import IGNORING_NAN, LOSSES, RAISING, raises, why_empty
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
@@ -48,9 +48,13 @@ class MeanOfEmpty(Rule):
             return error[mask].sum() / mask.sum().clamp(min=1)
     Exempt: a selection that a test proves not to be empty: of the mask (`mask.any()`, `mask.sum() > 0`) or of the
         selection (`numel()`, `len`, `shape[0]`), around it, by an early return or an assert; reductions along another
-        dimension than the first, which leave an empty selection empty; sums; quotients whose bad results are thrown
-        away afterwards; a sum with an epsilon. That max, min and quantile raise an error is a possible defect, which
-        `--min-confidence possible` shows.
+        dimension than the selected one, which leave an empty selection empty; sums; quotients whose bad results are
+        thrown away afterwards; a sum with an epsilon; masks of what occurs (`labels == label` for a label of
+        `labels.unique()`, one-hot). Possible defects, which `--min-confidence possible` shows, are masks of padding,
+        lengths and chance, which leave something of every sequence; masks of which neither the making nor the name
+        says that they are of labels, pairs, valid or finite values, unless the function is written for masks
+        (`masked_mean`); metrics, code under `no_grad`, results that are looked at or compared later; max, min and
+        quantile, which raise an error.
     Fix: Unsafe: a mean over nothing becomes 0 instead of NaN. A quotient is divided by `mask.sum().clamp(min=1)`, or by
         `max(n, 1)` where that is a number. `x[mask].mean()` becomes `x[mask].sum() / max(x[mask].numel(), 1)`, which
         counts what is averaged also where the mask has fewer dimensions than x. Mind that in float16 a sum of many
@@ -76,7 +80,7 @@ class MeanOfEmpty(Rule):
             is_thrown_away = any(map(site.is_masked, site.hazards))
             if not site.hazards or is_thrown_away or "other" not in site.operands or not is_mean_over_mask(site):
                 continue
-            evidence = why_zero(source, site, "other")
+            evidence = why_mean_of_none(source, site)
             if evidence is not None:
                 yield _of_quotient(source, site, evidence)
 
@@ -84,7 +88,7 @@ class MeanOfEmpty(Rule):
 def _of_selection(source: Source, site: Site, evidence: Evidence) -> Finding:
     selection = shown(source, site.operands["input"])
     goes_wrong, where = "is NaN", "is empty"
-    if site.name in RAISING:
+    if raises(site):
         goes_wrong = "raises an error"
     elif site.name == "logsumexp":
         goes_wrong = "is -inf"
