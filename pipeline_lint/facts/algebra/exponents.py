@@ -316,7 +316,7 @@ def _is_scale(node: cst.BaseExpression) -> bool:
     """Whether an expression is a temperature or width by its name, a number, or made of such."""
     match node:
         case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)):
-            return bool(_SCALE_NAME.match(name)) or name.isupper()
+            return bool(_SCALE_NAME.match(name)) or (name.isupper() and len(name) > 1)
         case cst.BinaryOperation(left=left, right=right):
             return _is_scale(left) and _is_scale(right)
         case cst.Call(func=cst.Attribute(value=inner)):

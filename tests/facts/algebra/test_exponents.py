@@ -109,6 +109,7 @@ def test_other_differences_are_not_shifted(lines: tuple[str, ...]) -> None:
         ("torch.tensor(0.5)", True),
         ("math.log(2)", True),
         ("torch.arange(n) * x", False),
+        ("n * Z", False),
         ("x", False),
     ],
 )
