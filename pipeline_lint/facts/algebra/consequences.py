@@ -6,6 +6,7 @@ import enum
 
 import libcst as cst
 
+from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.events import called_name, paths_read
 from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.source import Source
@@ -56,6 +57,9 @@ def _consequence(source: Source, node: cst.BaseExpression, paths: set[str], name
                 found = _of_function(name)
                 if found is not None:
                     return found
+            case cst.Call(func=cst.Name()) if source.fact(Calls).operation(above) is None:
+                # A function of the program's own, whatever it is called.
+                return Consequence.USED
             case cst.Call(func=func) if func is not below:
                 found = _of_function(called_name(above))
                 if found is not None:

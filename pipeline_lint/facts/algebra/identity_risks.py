@@ -18,7 +18,7 @@ from pipeline_lint.facts.algebra.learned_attributes import LearnedAttributes
 from pipeline_lint.facts.code.events import called_name, paths_read
 from pipeline_lint.facts.code.reach import Reach
 from pipeline_lint.facts.gradient_reach import may_be_differentiated
-from pipeline_lint.facts.gradient_uses import GradientUses
+from pipeline_lint.facts.gradient_uses import loses_gradient
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.trained_code import is_sampler_code, is_trained_code
 from pipeline_lint.source import Source
@@ -67,7 +67,7 @@ def risk_of(source: Source, identity: Identity) -> Risk | None:
             return None if is_bounded or reaches[0].high < 0 else Risk(Confidence.CERTAIN, Cause.ROUNDING)
         case Kind.INVERSE_SOFTPLUS:
             # What a parameter starts with is small; what is trained need not be.
-            is_start = not is_trained_code(source, identity.node) or source.fact(GradientUses).are_lost(identity.node)
+            is_start = not is_trained_code(source, identity.node) or loses_gradient(source, identity.node)
             confidence = Confidence.POSSIBLE if is_start else Confidence.LIKELY
             return Risk(confidence, Cause.OVERFLOW) if reaches[0].high > _LARGEST else None
         case Kind.LOGSUMEXP | Kind.LOG_OF_MEAN | Kind.SOFTMAX | Kind.LOGADDEXP | Kind.SIGMOID_OF_DIFFERENCE:

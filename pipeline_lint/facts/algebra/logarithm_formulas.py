@@ -36,21 +36,24 @@ class LogarithmFormulas:
         for operation in self._calls.operations("log", "log1p", "log2", "log10"):
             if operation.input is not None:
                 function = id(source.function_of(operation.call))
-                complement = _complement(operation.name, operation.input)
+                if operation.name == "log1p":
+                    # Who writes log1p(-x) knows what x is.
+                    continue
+                complement = _complement(operation.input)
                 if complement is not None:
                     self._complements.add((function, source.code(complement)))
-                elif operation.name != "log1p":
+                else:
                     self._plain.add((function, source.code(operation.input)))
 
     def is_beside_complement(self, log: cst.Call, argument: cst.BaseExpression) -> bool:
         """Whether this is log(x) or log(1 - x), and the other stands in the same function: x is a probability."""
         operation, function = self._calls.operation(log), id(self._source.function_of(log))
-        if operation is None:
+        if operation is None or operation.name == "log1p":
             return False
-        complement = _complement(operation.name, argument)
+        complement = _complement(argument)
         if complement is not None:
             return (function, self._source.code(complement)) in self._plain
-        return operation.name != "log1p" and (function, self._source.code(argument)) in self._complements
+        return (function, self._source.code(argument)) in self._complements
 
     def has_function_of_its_own(self, log: cst.Call, argument: cst.BaseExpression) -> bool:
         """Whether a logarithm is of an activation or of exponentials, which another function computes directly."""
@@ -66,15 +69,11 @@ class LogarithmFormulas:
         return 0 <= rest <= LARGEST_EPSILON
 
 
-def _complement(name: str, argument: cst.BaseExpression) -> cst.BaseExpression | None:
-    """`x` of log(1 - x) and log1p(-x)."""
+def _complement(argument: cst.BaseExpression) -> cst.BaseExpression | None:
+    """`x` of 1 - x."""
     match argument:
-        case cst.BinaryOperation(left=cst.Integer(value="1") | cst.Float(), operator=cst.Subtract(), right=right) if (
-            name != "log1p"
-        ):
+        case cst.BinaryOperation(left=cst.Integer(value="1") | cst.Float(), operator=cst.Subtract(), right=right):
             return right
-        case cst.UnaryOperation(operator=cst.Minus(), expression=inner) if name == "log1p":
-            return inner
     return None
 
 

@@ -42,8 +42,6 @@ def evidence_at_zero(source: Source, log: cst.Call, argument: cst.BaseExpression
     if made is not None and made.operation == "sub" and made.inputs[0].is_constant and made.inputs[0].low == 1:
         # log(1 - x): hardly anything else is subtracted from 1 under a logarithm.
         return _COMPLEMENT if is_opaque(made.inputs[1]) else None
-    if made is not None and made.operation == "neg" and is_beside_complement:
-        return _COMPLEMENT if is_opaque(made.inputs[0]) else None
     if value.low > 0 or is_guarded(value) or has_epsilon(value):
         return None
     if _SPECTRUM.search(_last_word(argument)) or _is_of_spectrum(value):

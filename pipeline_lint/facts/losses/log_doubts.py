@@ -44,6 +44,16 @@ def is_average_of_probabilities(value: Value) -> bool:
     return is_named or (inner.made is not None and inner.made.operation in _PROBABILITIES)
 
 
+def is_selected_before(value: Value) -> bool:
+    """Whether it is computed from elements that were selected first, by a condition that may well keep it off 0."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        if any(each.made is not None and each.made.operation == "masked_select" for each in level):
+            return True
+        level = [each.made.inputs[0] for each in level if each.made is not None and each.made.inputs]
+    return False
+
+
 def is_drawn(source: Source, argument: cst.BaseExpression) -> bool:
     """Whether it is the probability of what was drawn by it, or of the most probable: neither is 0."""
     calls = source.fact(Calls)

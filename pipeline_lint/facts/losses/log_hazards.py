@@ -13,7 +13,12 @@ from pipeline_lint.facts.code.result_uses import becomes_whole_number, is_bounde
 from pipeline_lint.facts.epsilon.guarded_values import is_guarded, is_signed_sum, is_written_out
 from pipeline_lint.facts.gradient_reach import may_be_differentiated
 from pipeline_lint.facts.losses.log_arguments import evidence_at_zero, evidence_below_zero
-from pipeline_lint.facts.losses.log_doubts import is_average_of_probabilities, is_drawn, is_of_parameters
+from pipeline_lint.facts.losses.log_doubts import (
+    is_average_of_probabilities,
+    is_drawn,
+    is_of_parameters,
+    is_selected_before,
+)
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Value
@@ -102,7 +107,12 @@ def _weighed(source: Source, site: Site, evidence: Evidence) -> Evidence:
     value = argument_value(site)
     is_selected = any(mask.selects_by(value) for mask in site.masks)
     is_guarded_value = is_guarded(value) or is_signed_sum(value) or is_written_out(evidence)
-    is_avoided = is_of_parameters(value) or is_average_of_probabilities(value) or is_drawn(source, argument_of(site))
+    is_avoided = (
+        is_of_parameters(value)
+        or is_average_of_probabilities(value)
+        or is_selected_before(value)
+        or is_drawn(source, argument_of(site))
+    )
     if is_selected or is_guarded_value or is_avoided or becomes_whole_number(source, site.node):
         return _at_most(evidence, Confidence.POSSIBLE)
     # In metrics, schedules and the like, and in the density of what cannot be, a logarithm of 0 may well be meant.

@@ -24,6 +24,7 @@ def consequence_in(line: str) -> Consequence:
         ("z = -d(x) * y", Consequence.USED),
         ("z = d(x) ** 2", Consequence.USED),
         ("z = model(d(x))", Consequence.USED),
+        ("z = log(d(x))", Consequence.USED),
         ("z = d(x).abs().mean()", Consequence.USED),
         ("z = d(x) / threshold", Consequence.USED),
         ("z = d(x) / x ** 2", Consequence.MAGNIFIED),
