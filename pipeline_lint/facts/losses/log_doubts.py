@@ -13,6 +13,7 @@ from pipeline_lint.source import Source
 _DRAWS = frozenset({"multinomial", "argmax"})
 _PROBABILITIES = frozenset({"sigmoid", "softmax", "gumbel_softmax", "hardsigmoid"})
 _DEEPEST = 8
+_MOST_SOURCES = 30
 
 
 def is_of_parameters(value: Value) -> bool:
@@ -46,11 +47,15 @@ def is_average_of_probabilities(value: Value) -> bool:
 
 def is_selected_before(value: Value) -> bool:
     """Whether it is computed from elements that were selected first, by a condition that may well keep it off 0."""
-    level = [value]
-    for _ in range(_DEEPEST):
-        if any(each.made is not None and each.made.operation == "masked_select" for each in level):
+    waiting, seen = [value], set[int]()
+    while waiting and len(seen) < _MOST_SOURCES:
+        made = waiting.pop().made
+        if made is None or id(made) in seen:
+            continue
+        seen.add(id(made))
+        if made.operation == "masked_select":
             return True
-        level = [each.made.inputs[0] for each in level if each.made is not None and each.made.inputs]
+        waiting += made.inputs
     return False
 
 
