@@ -93,8 +93,8 @@ def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
 
 
 def is_generation_code(source: Source, node: cst.CSTNode) -> bool:
-    """Whether a node stands in a function that picks tokens by their scores, as its name says."""
-    return any(
+    """Whether a node stands in what picks tokens by their scores, as the names of its function and folder say."""
+    return _GENERATION.search(PurePath(source.path).parent.name) is not None or any(
         isinstance(above, cst.FunctionDef) and _GENERATION.search(above.name.value) is not None
         for above in source.ancestors(node)
     )

@@ -22,7 +22,7 @@ from pipeline_lint.facts.losses.log_doubts import (
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, Value
-from pipeline_lint.facts.trained_code import is_trained_code
+from pipeline_lint.facts.trained_code import is_generation_code, is_trained_code
 from pipeline_lint.source import Source
 
 _DENSITY = re.compile(r"^_?log_(prob|cdf|pdf|density)$")
@@ -112,6 +112,7 @@ def _weighed(source: Source, site: Site, evidence: Evidence) -> Evidence:
         or is_average_of_probabilities(value)
         or is_selected_before(value)
         or is_drawn(source, argument_of(site))
+        or is_generation_code(source, site.node)
     )
     if is_selected or is_guarded_value or is_avoided or becomes_whole_number(source, site.node):
         return _at_most(evidence, Confidence.POSSIBLE)

@@ -72,7 +72,8 @@ class LogNearZero(Rule):
         (unstable-identity); `xlogy` and `entr` where nobody differentiates; Python's `math` and numpy. Possible defects
         only, which `--min-confidence possible` shows: an argument of which nothing is known; one with a bound that is
         not known; a 0 that the code writes itself, by `torch.zeros` or a fill; a result that is made a whole number;
-        what is computed from parameters alone, the mean of probabilities, the probability of what was drawn by it;
+        what is computed from parameters alone, the mean of probabilities, the probability of what was drawn by it, what
+        `masked_select` selected first, the scores of tokens in a search;
         the density of a distribution (`log_prob`); and, p log p apart, what stands in `__init__`, in metrics, schedules
         and the preparation of data.
     Fix: Safe, unsafe where the logarithm is used for more than p log p: `.clamp_min(torch.finfo(p.dtype).tiny)` on the

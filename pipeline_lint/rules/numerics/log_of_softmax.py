@@ -54,7 +54,7 @@ class LogOfSoftmax(Rule):
         smallest number, `torch.finfo(p.dtype).tiny`, which costs no gradient that matters. A possible defect only,
         which `--min-confidence possible` shows: p * log(p + eps), an entropy, which is 0 at 0 as it should be; the
         probability of a token that was drawn by it; the scores of a beam search and the like, where -inf is never
-        picked.
+        picked; logits that are a parameter, which does not get 104 apart.
     Fix: Safe, unsafe with an epsilon or clamp: `log_softmax` with the same dim and dtype. It gives the same wherever
         the old code gave finite values; where an epsilon bounded them it gives the true, larger loss, so that is
         unsafe. A softmax without a dim stays without one. A definition goes when nothing else reads it, and an operand
@@ -107,9 +107,11 @@ def _confidence(source: Source, log: Operation, origin: Origin, *, has_epsilon: 
     if has_epsilon and is_entropy:
         # p log(p + eps) is 0 at p = 0, and so is the gradient of p log p through a softmax.
         return Confidence.POSSIBLE
-    if is_generation_code(source, log.call) or any(is_drawn(source, argument) for argument in arguments[:1]):
+    if is_generation_code(source, log.call) or _is_of_parameter(source, origin):
         return Confidence.POSSIBLE
-    return Confidence.LIKELY if has_epsilon or _is_of_parameter(source, origin) else Confidence.CERTAIN
+    if any(is_drawn(source, argument) for argument in arguments[:1]):
+        return Confidence.POSSIBLE
+    return Confidence.LIKELY if has_epsilon else Confidence.CERTAIN
 
 
 def _is_of_parameter(source: Source, origin: Origin) -> bool:
