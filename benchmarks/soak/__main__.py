@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benchmarks.corpus.download import FOLDER
-from benchmarks.soak.installed import copy_files, copy_tree, installed_files, sample_of
+from benchmarks.soak.installed import copy_files, copy_tree, files_below, installed_files, sample_of
 from benchmarks.soak.run import Soak, soak
 
 
@@ -26,11 +26,13 @@ def main(*, jobs: int, sample: int, seed: int, corpus: bool) -> None:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="soak-") as temporary:
         folder = Path(temporary) / "code"
+        files = files_below(FOLDER) if corpus else installed_files()
+        if sample:
+            files = sample_of(files, size=sample, seed=seed)
         if corpus:
-            copy_tree(FOLDER, folder)
+            copy_tree(FOLDER, folder, files)
         else:
-            files = installed_files()
-            copy_files(sample_of(files, size=sample, seed=seed) if sample else files, folder)
+            copy_files(files, folder)
         result = soak(folder, jobs=jobs)
     _print(result, time.perf_counter() - start)
     sys.exit(1 if result.problems else 0)

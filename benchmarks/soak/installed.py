@@ -51,10 +51,14 @@ def copy_files(files: Sequence[Path], into: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def copy_tree(folder: Path, into: Path) -> None:
-    """Copies the Python files below a folder, folders included."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in SUFFIXES and path.is_file():
-            target = into / path.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+def files_below(folder: Path) -> list[Path]:
+    """The Python files of a folder and those in it, in a stable order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+
+
+def copy_tree(folder: Path, into: Path, files: Sequence[Path] | None = None) -> None:
+    """Copies the Python files below a folder, folders included; all of them, or those that are given."""
+    for path in files_below(folder) if files is None else files:
+        target = into / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
