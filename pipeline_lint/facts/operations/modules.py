@@ -164,3 +164,10 @@ MODULES: Mapping[str, ModuleCall] = MappingProxyType(
     }
 )
 """By the canonical path of the class."""
+
+_LEARNING = """
+linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d embedding embedding_bag
+batch_norm layer_norm group_norm rms_norm prelu rnn gru lstm rnn_cell gru_cell lstm_cell network multihead_attention
+"""
+LEARNING = frozenset(_LEARNING.split())
+"""Operations of modules with weights: a gradient flows from their results even where none flows into what they get."""

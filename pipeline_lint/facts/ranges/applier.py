@@ -7,7 +7,7 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.floats import DEFAULT_DTYPE, LIMITS
 from pipeline_lint.facts.operations import OPERATIONS
-from pipeline_lint.facts.operations.modules import MODULES
+from pipeline_lint.facts.operations.modules import LEARNING, MODULES
 from pipeline_lint.facts.ranges.conditions import effects
 from pipeline_lint.facts.ranges.numbering import Numbers
 from pipeline_lint.facts.ranges.recorder import Recorder, Use
@@ -126,7 +126,8 @@ class Applier:
         values.update(
             (name, value) for name, value in zip(call.settings, made.inputs, strict=False) if value is not UNKNOWN
         )
-        return self.apply(Use(call.operation, node, operands, values), state)
+        result = self.apply(Use(call.operation, node, operands, values), state)
+        return result.but(has_gradient=state.has_gradient) if call.operation in LEARNING else result
 
     def _mask_product(self, use: Use) -> None:
         """`f(x) * (x > 0)` throws away what a mask says, as `where` does."""
