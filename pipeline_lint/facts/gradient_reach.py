@@ -18,12 +18,13 @@ from pipeline_lint.facts.trained_code import is_trained_code
 from pipeline_lint.source import Source
 
 _GIVEN = re.compile(
-    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true|counts?|deg|degrees?|num_\w+|lengths?)$"
+    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true|counts?|deg|degrees?|num_\w+|lengths?|grid_?[xyz]|xx|yy"
+    r"|edge_(index|weight|attr)s?|lambda_max)$"
     r"|(^|_)(log_?snr|snr|alphas?_?(cum)?prod\w*|alphas?_bars?|betas?_?prod\w*|sigma_?data\w*|noise_level\w*|timesteps?"
     r"|schedulers?)(_|$)",
     re.IGNORECASE,
 )
-"""Names of what is given and not learned: targets, counts, and what a noise schedule says."""
+"""Names of what is given and not learned: targets, counts, grids, and what a noise schedule says."""
 
 
 def may_be_differentiated(source: Source, site: Site) -> bool:

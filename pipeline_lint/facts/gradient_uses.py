@@ -27,7 +27,7 @@ _LOSING_CALLS = frozenset(
 _LOSING_BUILTINS = frozenset({"int", "float", "round", "bool", "len", "print", "str"})
 _LOSING_ATTRIBUTES = frozenset("data shape dtype device ndim requires_grad".split())
 _CALLED_BY_OTHERS = frozenset({"forward", "training_step", "loss", "compute_loss"})
-_MOST_USES = 60
+_MOST_USES = 100
 """Uses of one value that are looked at before it is taken to be differentiated."""
 
 
@@ -70,7 +70,7 @@ class GradientUses:
         self._names = source.fact(Names)
         self._spelled: dict[str, list[cst.Name]] | None = None
         self._loaded: dict[str, dict[int, list[cst.Name]]] = {}
-        self._is_off: dict[int, bool] = {}
+        self._functions: dict[str, list[cst.FunctionDef]] | None = None
 
     def are_lost(self, node: cst.CSTNode) -> bool:
         """Whether no use of an expression's value, as far as this file tells, has a gradient to give back."""
@@ -98,6 +98,18 @@ class GradientUses:
             self._loaded[name] = grouped
         return self._loaded[name].get(id(function), [])
 
+    def passed(self, function: cst.FunctionDef, parameter: str) -> list[cst.BaseExpression]:
+        """What the calls of a function in this file pass for a parameter; nothing where one of them is not plain."""
+        found = []
+        for call in self._references(function):
+            if call is None or not _is_own_call(call):
+                return []
+            given = [each.value for each in call.args if _parameter_of(function, call, each) == parameter]
+            if not given:
+                return []
+            found += given
+        return found
+
     def _is_lost(self, node: cst.CSTNode, seen: set[int]) -> bool:
         if id(node) in seen:
             return True
@@ -105,6 +117,8 @@ class GradientUses:
             return False
         seen.add(id(node))
         if self.is_off(node):
+            return True
+        if self._is_passed_in_vain(node, seen):
             return True
         end = _end_of_expression(self._source, node)
         match end:
@@ -117,6 +131,38 @@ class GradientUses:
             case cst.Return():
                 return self._is_returned_in_vain(node, seen)
         return False
+
+    def _is_passed_in_vain(self, node: cst.CSTNode, seen: set[int]) -> bool:
+        """Whether the expression around a node is an argument of a function of this file that has no use for it."""
+        below = node
+        for above in self._source.ancestors(node):
+            match above:
+                case cst.Call():
+                    function = self._called(above)
+                    if function is not None and isinstance(below, cst.Arg):
+                        name = _parameter_of(function, above, below)
+                        outermost = self._outermost(function.body) if name is not None else None
+                        uses = self.uses(name, outermost) if name is not None and outermost is not None else []
+                        return bool(uses) and all(self._is_lost(use, seen) for use in uses)
+                case cst.Lambda() | cst.NamedExpr() | cst.Yield():
+                    return False
+                case cst.BaseExpression() | cst.Arg() | cst.Element():
+                    pass
+                case _:
+                    return False
+            below = above
+        return False
+
+    def _called(self, call: cst.Call) -> cst.FunctionDef | None:
+        """The one function of this file that a call is of."""
+        if not _is_own_call(call):
+            return None
+        if self._functions is None:
+            self._functions = defaultdict(list)
+            for function in self._source.nodes(cst.FunctionDef):
+                self._functions[function.name.value].append(function)
+        found = self._functions.get(last_name(call.func), [])
+        return found[0] if len(found) == 1 else None
 
     def _is_target_lost(self, target: cst.BaseExpression, node: cst.CSTNode, seen: set[int]) -> bool:
         """Whether no use of what an assignment binds has a gradient."""
@@ -198,6 +244,19 @@ class GradientUses:
         if path in NO_GRADIENT:
             return not (isinstance(node, cst.Call) and any(_is_false(argument.value) for argument in node.args))
         return path == "torch.set_grad_enabled" and isinstance(node, cst.Call) and _is_false(node.args[0].value)
+
+
+def _parameter_of(function: cst.FunctionDef, call: cst.Call, argument: cst.Arg) -> str | None:
+    """The parameter that an argument of a call is for; None where that is not plain."""
+    if argument.star or any(each.star for each in call.args):
+        return None
+    if argument.keyword is not None:
+        return argument.keyword.value
+    names = [each.name.value for each in (*function.params.posonly_params, *function.params.params)]
+    if names[:1] in (["self"], ["cls"]):
+        names = names[1:]
+    position = [*call.args].index(argument)
+    return names[position] if position < len(names) else None
 
 
 def _is_own_call(call: cst.Call) -> bool:

@@ -19,11 +19,13 @@ _NOT_TRAINED = re.compile(
     r"|decode|generate|export|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler"
     r"|augment|augmentation|transform|transforms|generation|ransac|loader|collate|dataset|datasets|demo|statistics"
     r"|processing|preprocessing|feature_extraction|exporter|clip_grad|grad_norm|data_utils|miou|fid|psnr"
-    r"|ssim_metric)(_|$)",
+    r"|ssim_metric|running_stats|calibrate)(_|$)"
+    r"|(^|_)(make|create|get|build|compute|assign)_(\w+_)?(labels?|targets?)$",
     re.IGNORECASE,
 )
 _FOLDERS_NOT_TRAINED = frozenset(
-    "metric metrics augmentation augmentations transforms datasets preprocessing evaluation tests benchmarks".split()
+    """metric metrics augmentation augmentations transforms datasets preprocessing evaluation tests benchmarks
+    samplers sampling inferers pipelines quantizers""".split()
 )
 """Of packages, whose folders may be nested."""
 _CLASSES_NOT_TRAINED = re.compile(
@@ -60,14 +62,23 @@ def is_named_for_another_purpose(source: Source, node: cst.CSTNode) -> bool:
         return True
     if any(part.lower().endswith("metrics") for part in path.parts[:-1]):
         return True
-    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]):
+    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]) or path.parent.name == "data" or path.stem == "stats":
         return True
+    is_sample = False
     for above in source.ancestors(node):
-        if isinstance(above, cst.FunctionDef) and _NOT_TRAINED.search(above.name.value.strip("_")):
-            return True
+        if isinstance(above, cst.FunctionDef):
+            if _NOT_TRAINED.search(above.name.value.strip("_")):
+                return True
+            is_sample = above.name.value == "sample"
         if isinstance(above, cst.ClassDef):
             names = [above.name.value, *(last_name(base.value) for base in above.bases)]
             if any(_CLASSES_NOT_TRAINED.search(name) for name in names):
+                return True
+            if any(name.endswith("FeatureExtractor") for name in names) and not _has_forward(above):
+                # One that is no network prepares the data.
+                return True
+            if is_sample and any(name.endswith("Distribution") for name in names):
+                # `rsample` is the one with a gradient.
                 return True
     return False
 
@@ -85,10 +96,7 @@ def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
         if isinstance(above, cst.FunctionDef) and "loss" in above.name.value.lower():
             return True
         if isinstance(above, cst.ClassDef):
-            return any(
-                isinstance(statement, cst.FunctionDef) and statement.name.value in _FORWARD_METHODS
-                for statement in above.body.body
-            )
+            return _has_forward(above)
     return False
 
 
@@ -105,6 +113,19 @@ def is_sampler_code(source: Source, node: cst.CSTNode) -> bool:
     names = [part.removesuffix(".py") for part in PurePath(source.path).parts[-3:]]
     owner = source.enclosing(node, cst.ClassDef)
     return any(_SAMPLER.search(name) for name in (*names, owner.name.value if owner is not None else ""))
+
+
+def is_loss(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in a file, a class or a function that is named after a loss."""
+    names = [above.name.value for above in source.ancestors(node) if isinstance(above, cst.FunctionDef | cst.ClassDef)]
+    return any("loss" in name.lower() for name in (PurePath(source.path).stem, *names))
+
+
+def _has_forward(owner: cst.ClassDef) -> bool:
+    return any(
+        isinstance(statement, cst.FunctionDef) and statement.name.value in _FORWARD_METHODS
+        for statement in owner.body.body
+    )
 
 
 def is_optimizer_code(source: Source, node: cst.CSTNode) -> bool:

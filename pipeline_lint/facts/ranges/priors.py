@@ -11,7 +11,7 @@ from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evi
 
 _LOGARITHM = re.compile(r"log|logit|energy|ll$|nll", re.IGNORECASE)
 _MASK = re.compile(r"(^|_)(mask|masks|is_[a-z]+|valid|padding_mask|attention_mask)$", re.IGNORECASE)
-_PROBABILITY = re.compile(r"(^|_)(p|probs?|probabilit(y|ies)|pt|softmax|posteriors?)(_|$)|^prob[a-z]?$")
+_PROBABILITY = re.compile(r"^p(_|$)|(^|_)(probs?|probabilit(y|ies)|pt|softmax|posteriors?)(_|$)|^prob[a-z]?$")
 _MOMENT = re.compile(r"(^|_)(mean|var(iance)?|std|cov(ariance)?|scale|loc|precision)s?(_|$)", re.IGNORECASE)
 """What is of a distribution and no probability: `posterior_variance`."""
 _NOISE_SCHEDULE = re.compile(r"(^|_)alphas?_(cum)?prod(_|$)")
@@ -36,6 +36,8 @@ _DISTANCE = re.compile(r"(^|_)(pairwise_)?dist(ance)?s?$", re.IGNORECASE)
 _DOT = re.compile(r"(^|_)(dot|inner)(_product)?$", re.IGNORECASE)
 _GROUPED = re.compile(r"^(scatter|segment|global|group)_(add|sum|add_pool|sum_pool)_?$|^index_add$", re.IGNORECASE)
 _COUNT = re.compile(r"(^|_)(n|num|counts?|cnts?|totals?)(_|s?$)", re.IGNORECASE)
+_INPUT = re.compile(r"^(input_values|input_features|pixel_values|past_values|waveforms?)$")
+"""What a model is given: nobody asks for its gradient."""
 _COSINE = re.compile(r"(^|_)(cos(ine)?(_?(sim|similarity|theta|angle|dist))?s?)(_|$)", re.IGNORECASE)
 
 
@@ -59,8 +61,8 @@ def is_telling(name: str) -> bool:
 def value_of_attribute(name: str) -> Value | None:
     """What `object.name` usually is."""
     if name == "variance":
-        constant = Evidence(Confidence.LIKELY, "a variance is 0 where nothing varies")
-        return Value(0.0, INFINITY, constant, None, constant, kind=TENSOR)
+        # Of a distribution, whose class keeps it off 0.
+        return Value(0.0, INFINITY, kind=TENSOR)
     return value_named(name)
 
 
@@ -117,4 +119,6 @@ def _usual(name: str) -> Value | None:
         return Value(0.0, INFINITY, isolated, None, isolated, kind=UNKNOWN_KIND, has_gradient=False)
     if _COUNT.search(name):
         return Value(0.0, INFINITY, is_count=True, kind=UNKNOWN_KIND)
+    if _INPUT.search(name):
+        return Value(kind=UNKNOWN_KIND, has_gradient=False)
     return None
