@@ -14,8 +14,9 @@ from pipeline_lint.facts.algebra.exponents import Exponents
 from pipeline_lint.facts.algebra.identities import Identities
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.gradient_reach import is_given
-from pipeline_lint.facts.gradient_uses import loses_gradient
+from pipeline_lint.facts.gradient_uses import GradientUses, loses_gradient
 from pipeline_lint.facts.guarding import has_comment, is_repeatable, receiver_code, shown
+from pipeline_lint.facts.learned import is_learned
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.priors import is_log_probability
@@ -34,10 +35,13 @@ _LARGEST_HELD = 80.0
 _WEIGHTS = Evidence(Confidence.LIKELY, "scores have no bounds, and in weights only their differences count")
 _NORMALIZING = ("multinomial",)
 _DEEPEST = 8
-_LEARNED_SCALE = re.compile(r"logit_scale|temp|tau", re.IGNORECASE)
+_LEARNED = re.compile(r"^(log_std|log_?alpha|logit_scale\w*|log_?temp\w*|log_?tau\w*)$", re.IGNORECASE)
+"""What is one parameter of its own by custom, and not the output of a network."""
 _DEVIATION = re.compile(r"log_?(std|sigma|scale|var)", re.IGNORECASE)
-_NO_SCORE = re.compile(r"\blog\(|\.log\(|max|min|standardi|normali", re.IGNORECASE)
-"""What makes differences of scores, or a mean of logarithms, of an exponent."""
+_NO_SCORE = re.compile(r"\blog\(|\.log\(|(\b|_)log_|max|min|standardi|normali", re.IGNORECASE)
+"""What makes differences of scores, a logarithm of a density, or a mean of logarithms, of an exponent."""
+_NOISE_SCHEDULE = "posterior_log_variance"
+"""A name of files with a diffusion process, whose log variances lie between two of its schedule."""
 _RATIO = Evidence(Confidence.LIKELY, "the log probabilities of two policies can lie more than 88 apart")
 _TABLES = ("arange", "linspace")
 """Frequencies and decays are computed from these."""
@@ -53,8 +57,8 @@ class ExpOverflow(Rule):
 
     exp(89.0) is inf in float32 and bfloat16, exp(12.0) in float16. A network does give such numbers: an output that is
     used as a log variance or a log scale has no bounds, and one bad batch, one step with too large a learning rate,
-    takes it there. The difference of two log probabilities in the ratio exp(new - old) of a policy gradient, a learned
-    log temperature, an energy are of the same kind. The inf is the smaller part of the trouble: the next product with
+    takes it there. The difference of two log probabilities in the ratio exp(new - old) of a policy gradient and an
+    energy are of the same kind. The inf is the smaller part of the trouble: the next product with
     0, the next inf - inf and the gradient of the exponential, which is inf as well, make NaN of it, and the optimizer
     puts that into every parameter.
 
@@ -82,8 +86,10 @@ class ExpOverflow(Rule):
     Exempt: exponents that are bounded above: by a clamp, a tanh, by their own maximum that was subtracted, as negative
         squares, distances and log probabilities are, by a condition; tables of frequencies and decays; numbers of
         Python; formulas that torch has a function for (unstable-identity). An exponent of which nothing is known, and
-        code that is no part of training, is a possible defect, which `--min-confidence possible` shows; so are a
-        standard deviation that is learned as it is, and results that are only reported (`.item()`), rounded or clamped.
+        code that is no part of training, is a possible defect, which `--min-confidence possible` shows; so are
+        what is learned as it is and stays near where it began (a temperature, a scale, a row of a table), log variances
+        beside a noise schedule, what another method of the class clamps, code under `no_grad`, and results that are
+        only reported (`.item()`), rounded or clamped.
     Fix: Unsafe: `.clamp(max=10.0)` on an exponent that is a name, or a name times a number: results change where the
         exponent was larger, and its gradient is 0 there. 10 is a bound that all dtypes hold and that log variances and
         log scales do not need to pass; choose another where you know better. There is none for differences and other
@@ -171,26 +177,49 @@ def _is_of_scores(source: Source, site: Site) -> bool:
     """Whether an exponent may be raw scores: none that were shifted, negated, taken the logarithm of, or are given."""
     operand = site.operands["input"]
     is_negated = isinstance(operand, cst.UnaryOperation) or source.code(operand).lstrip("(").startswith("-")
+    if site.input.made is not None and site.input.made.operation in ("sub", "rsub"):
+        return False
     is_shifted = source.fact(Exponents).reach(operand).is_shifted or _NO_SCORE.search(source.code(operand)) is not None
     return not (is_negated or is_shifted or is_given(operand))
 
 
 def _weighed(source: Source, site: Site, value: Value, evidence: Evidence) -> Evidence:
     """The evidence, with what the code around says: whether it is trained, and whether the result is bounded."""
-    # A standard deviation that is learned as it is moves slowly; one that a network gives has that for its evidence.
-    is_learned = value.made is not None and value.made.operation == "parameter"
     exponent = site.operands[_exponent_name(site)]
     name = last_name(exponent)
     is_attribute = evidence.witness.startswith("nothing bounds") and _DEVIATION.search(_attribute_of(exponent))
     if (
         not is_trained_code(source, site.node)
+        or source.fact(GradientUses).is_off(site.node)
         or loses_gradient(source, site.node)
         or is_attribute
-        or ((is_learned or name == "log_std") and not _LEARNED_SCALE.search(name))
+        or _LEARNED.search(name)
+        or is_learned(value)
+        or _NOISE_SCHEDULE in source.text
         or _is_bounded_afterwards(source, site.node)
+        or _is_clamped_in_class(source, exponent)
     ):
         return weakened(evidence, Confidence.POSSIBLE) or evidence
     return weakened(evidence) or evidence
+
+
+def _is_clamped_in_class(source: Source, exponent: cst.BaseExpression) -> bool:
+    """Whether the class around clamps what has the exponent's name: an attribute that another method passes on."""
+    name, owner = last_name(exponent).strip("_"), source.enclosing(exponent, cst.ClassDef)
+    if not name or owner is None:
+        return False
+    return any(
+        name
+        in (last_name(operation.operands.get("input", exponent)).strip("_"), _assigned_name(source, operation.call))
+        and source.enclosing(operation.call, cst.ClassDef) is owner
+        for operation in source.fact(Calls).operations("clamp", "clamp_max")
+    )
+
+
+def _assigned_name(source: Source, value: cst.Call) -> str:
+    """The last name of what a value is assigned to."""
+    assign = source.parent(value)
+    return last_name(assign.targets[0].target).strip("_") if isinstance(assign, cst.Assign) else ""
 
 
 def _attribute_of(node: cst.BaseExpression) -> str:
