@@ -8,7 +8,8 @@ from typing import NamedTuple
 import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
-from pipeline_lint.facts.ranges.value import Evidence, Value
+from pipeline_lint.facts.code.value_history import names_in
+from pipeline_lint.facts.ranges.value import Evidence, Made, Value
 from pipeline_lint.source import Source
 
 _DOT_PRODUCTS = frozenset("matmul mm bmm einsum dot inner mv vdot linear cosine_similarity".split())
@@ -42,6 +43,7 @@ def _edge(witness: str, *, is_crossed: bool = True) -> Edge:
 
 
 _PARALLEL = _edge("the cosine of parallel vectors is 1, or by rounding 1.0000001")
+_COMPONENT = _edge("a vector along an axis has a component of its whole length", is_crossed=False)
 _IDENTITY = _edge("the trace of a rotation by 0 is 3, or by rounding 3.0000002")
 _AXES = _edge("an entry of a rotation about an axis by 90 degrees is 1, or by rounding 1.0000001")
 _SATURATED = _edge("a squashed action is 1 where tanh saturates", is_crossed=False)
@@ -82,20 +84,43 @@ def _edge_of_value(value: Value, depth: int = 0) -> Edge | None:
         return None
     name, inputs = made.operation, made.inputs
     if name in _DOT_PRODUCTS:
-        return _PARALLEL
+        return None if _is_attention(made.node) or any(map(_is_axis, inputs)) else _PARALLEL
     if name == "sum" and inputs[0].made is not None and inputs[0].made.operation == "mul":
         one, other = (*inputs[0].made.inputs, Value(), Value())[:2]
         return _PARALLEL if not (one.is_constant or other.is_constant) else None
     if name in ("div", "mul") and len(inputs) == 2:
-        return _edge_of_product(name, inputs, depth)
+        return _edge_of_product(made, depth)
     if name in _KEEPING:
         return _edge_of_value(inputs[-1] if name in ("sub", "rsub") else inputs[0], depth + 1)
     return None
 
 
-def _edge_of_product(name: str, inputs: tuple[Value, ...], depth: int) -> Edge | None:
+def _is_axis(value: Value) -> bool:
+    """Whether a vector is written out: its product with another one is a component, which rounding keeps below 1."""
+    return value.made is not None and value.made.operation in ("tensor", "eye", "one_hot")
+
+
+def _is_attention(node: cst.CSTNode) -> bool:
+    """Whether a product is of queries and keys, which two networks give: they are not parallel."""
+    names = {name.lower() for name in names_in(node)}
+    return any(name.startswith(("query", "q_")) for name in names) and any(n.startswith(("key", "k_")) for n in names)
+
+
+def _is_component(quotient: cst.CSTNode, norm: Value) -> bool:
+    """`v[..., 2] / v.norm(dim=-1)`: rounding does not take an item of a vector over its own norm beyond 1."""
+    made = norm.made
+    while made is not None and made.operation not in _NORMS and made.inputs:
+        made = made.inputs[0].made
+    match quotient:
+        case cst.BinaryOperation(left=cst.Subscript(value=cst.Name(value=vector))) if made is not None:
+            return vector in names_in(made.node)
+    return False
+
+
+def _edge_of_product(made: Made, depth: int) -> Edge | None:
+    name, inputs = made.operation, made.inputs
     if name == "div" and _is_norm(inputs[1]):
-        return _PARALLEL
+        return _COMPONENT if _is_component(made.node, inputs[1]) else _PARALLEL
     for each, factor in (inputs, inputs[::-1]):
         if not factor.is_constant:
             continue

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.algebra.variances import Variances
+from pipeline_lint.facts.epsilon.never_vanishing import may_vanish
 from pipeline_lint.facts.epsilon.vanishing import is_kept_off, why_zero
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import Evidence, Value, either, weakened
+from pipeline_lint.facts.trained_code import is_model_or_loss
 from pipeline_lint.source import Source
 
 ROOTS = ("sqrt", "rsqrt", "pow", "float_power", "hypot")
@@ -35,7 +37,10 @@ def why_reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
     if hazard.low <= 0 <= hazard.high:
         node = site.operands[hazard.operand]
         found = either(found, why_zero(value, node))
-        is_doubtful = _is_any_power(site) or is_kept_off(source, node, value)
+        is_doubtful = _is_any_power(site) or is_kept_off(source, node, value) or not may_vanish(source, value)
+        if hazard.value == "inf" and (value.low < 0 or not is_model_or_loss(source, site.node)):
+            # A normalized vector of a geometry is not 0, and a sum of any signs rarely comes to 0 exactly.
+            is_doubtful = True
         return weakened(found, Confidence.POSSIBLE) if is_doubtful else found
     return either(found, _CANCELLED) if _is_variance(source, value) else found
 

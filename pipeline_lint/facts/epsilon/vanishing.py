@@ -56,6 +56,9 @@ def why_zero(value: Value, node: cst.BaseExpression | None = None, depth: int = 
     if results.is_square(value):
         if results.is_difference(value):
             return _EQUAL
+        if depth == 0 and name == "abs":
+            # One number of any size, which is rarely exactly 0.
+            return None
         return None if inputs and _is_shifted(inputs[0]) else _ZEROS
     if not inputs:
         return None
@@ -90,7 +93,9 @@ def _of_unknown(value: Value, node: cst.BaseExpression | None, depth: int) -> Ev
         # A parameter, which whoever passes it keeps positive.
         return None
     if isinstance(node, cst.Name | cst.Attribute) and _says_variance(last_name(node)):
-        return _CONSTANT
+        is_of_distribution = isinstance(node, cst.Attribute) and node.attr.value == "variance"
+        # Its class keeps it off 0.
+        return None if is_of_distribution else _CONSTANT
     return None
 
 
@@ -123,9 +128,17 @@ def _is_replaced(value: Value, depth: int = 0) -> bool:
     if made is None or depth > _DEEPEST:
         return False
     if made.operation in ("where", "masked_fill"):
-        return any(each.is_constant and each.low != 0 for each in made.inputs)
+        return any((each.is_constant and each.low != 0) or _is_identity(each) for each in made.inputs)
     is_square = made.operation in _PLAIN or results.is_square(value)
     return is_square and any(_is_replaced(each, depth + 1) for each in made.inputs)
+
+
+def _is_identity(value: Value) -> bool:
+    """Whether a value is the unit matrix, which takes the place of a matrix of zeros."""
+    made = value.made
+    while made is not None and made.operation in ("expand", "expand_as", "to", "repeat") and made.inputs:
+        made = made.inputs[0].made
+    return made is not None and made.operation == "eye"
 
 
 def _is_shifted(value: Value) -> bool:

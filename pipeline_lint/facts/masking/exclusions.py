@@ -7,6 +7,7 @@ of the operation is NaN.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,10 +19,14 @@ from pipeline_lint.facts.epsilon.vanishing import is_kept_off
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Mask, Site
+from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.ranges.value import INFINITY, NUMBER, Evidence, Value, narrowed
+from pipeline_lint.facts.trained_code import is_loss, is_model_or_loss
 from pipeline_lint.source import Source
 
 _BOUNDS = frozenset({"min", "max", "minimum", "maximum", "clamp", "clamp_min", "clamp_max"})
+_GROUPED = re.compile(r"(^|_)(scatter|segment|index_add|degree|global_(add|sum)_pool)(_|$)", re.IGNORECASE)
+_MOVING = frozenset("exp sum view reshape squeeze unsqueeze to float".split())
 _NEAR = 0.1
 """How far a threshold may be from where an operation goes wrong to be meant for it."""
 
@@ -52,7 +57,13 @@ def exclusion_of(source: Source, site: Site) -> Exclusion | None:
     operand = best.hazard.operand
     if _is_doubtful(source, site.operands[operand], site.values[operand]):
         return best._replace(evidence=Evidence(Confidence.POSSIBLE, best.evidence.witness))
-    if best.kind == "nan_to_num" and best.evidence.confidence < Confidence.LIKELY and _is_alone(source, site, best):
+    if _is_of_groups(site.values[operand]) and not any(
+        value.has_gradient for name, value in site.values.items() if name != operand
+    ):
+        # The gradient of a group without elements goes nowhere.
+        return best._replace(evidence=Evidence(Confidence.POSSIBLE, best.evidence.witness))
+    is_seen = best.kind == "nan_to_num" and best.evidence.confidence < Confidence.LIKELY
+    if is_seen and _is_trained(source, site) and _is_alone(source, site, best):
         return best._replace(evidence=Evidence(Confidence.LIKELY, "somebody has seen NaN or inf here"))
     return best
 
@@ -64,6 +75,21 @@ def _is_doubtful(source: Source, node: cst.BaseExpression, value: Value) -> bool
         made is not None and made.operation in _BOUNDS and not any(each.is_constant for each in made.inputs[1:])
     )
     return is_bounded or is_kept_off(source, node, value)
+
+
+def _is_trained(source: Source, site: Site) -> bool:
+    return is_loss(source, site.node) or is_model_or_loss(source, site.node)
+
+
+def _is_of_groups(value: Value) -> bool:
+    """Whether a value is sums over groups, such as degrees of nodes, which are 0 where a group has no elements."""
+    made = value.made
+    while made is not None and made.operation in _MOVING and made.inputs:
+        made = made.inputs[0].made
+    if made is None:
+        return any(map(_is_of_groups, value.choices))
+    name = last_name(made.node.func) if isinstance(made.node, cst.Call) else ""
+    return bool(_GROUPED.search(name) or _GROUPED.search(made.operation))
 
 
 def _is_alone(source: Source, site: Site, exclusion: Exclusion) -> bool:

@@ -19,6 +19,7 @@ from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, SEQUENCE, Evidence, weakened
+from pipeline_lint.facts.trained_code import is_model_or_loss
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -119,6 +120,10 @@ def _hit(source: Source, site: Site) -> tuple[Hazard, Evidence] | None:
         if is_sum or is_guarded(value) or is_written_out(evidence):
             return hazard, Evidence(Confidence.POSSIBLE, evidence.witness)
         is_clamped = value.made is not None and value.made.operation in _CLAMPS
+        is_in_model = is_model_or_loss(source, site.node)
+        if is_clamped and hazard.value == "finite" and site.name != "acosh" and not is_in_model:
+            # Who clamps to the edge wants the value, and of a function that anybody may call no gradient may be asked.
+            return hazard, Evidence(Confidence.POSSIBLE, evidence.witness)
         # That something lies beyond the bound of a clamp is what its author expects, and no more.
         return hazard, (weakened(evidence) if is_clamped else evidence) or evidence
     is_selected = any(mask.selects_by(value) for mask in site.masks)

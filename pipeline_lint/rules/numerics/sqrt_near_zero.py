@@ -55,11 +55,13 @@ class SqrtNearZero(Rule):
         def distance_loss(a, b):
             return torch.linalg.vector_norm(a - b, dim=-1).mean()
     Exempt: code through which no gradient flows, for the gradient: no_grad, detach, whole numbers, metrics, data
-        preparation, schedules and optimizers; what a bound, a condition or a constant keeps above 0; a relu directly
+        preparation, schedules and optimizers, results that are only compared or reported, here or by all callers in
+        the file; what a bound, a condition or a constant keeps above 0; a relu directly
         below the root; `x.norm()`, `torch.linalg.norm`, `torch.cdist` and `x.std()`, whose gradients at 0 are finite;
         a root to which an epsilon is added outside (misplaced-epsilon) and one whose result is masked
         (where-nan-gradient). A root of a value of which nothing is known is a possible defect, which
-        `--min-confidence possible` shows.
+        `--min-confidence possible` shows; so is one of what hardly comes to 0: learned parameters, exponentials,
+        embeddings, distances along the edges of a graph, the variance of a distribution.
     Fix: Safe for the root of a sum of squares, which becomes `torch.linalg.vector_norm` with the same dim and keepdim,
         and for the root of a variance, which becomes `std`: the same values and gradients wherever the old ones were
         finite. Unsafe otherwise: `.clamp_min(1e-7)` inside the root, which gives 3e-4 for what was less, with the

@@ -38,7 +38,7 @@ def excluded(body: str, name: str) -> Exclusion | None:
         ("z = x.log()\nz[x <= 0] = 0", "log", "masked_fill", CERTAIN),
         ("return x.sqrt() * (x > 0)", "sqrt", "multiply", CERTAIN),
         ("return x.log() * (x > 0)", "log", None, None),
-        ("return torch.nan_to_num(x / y)", "div", "nan_to_num", LIKELY),
+        ("return torch.nan_to_num(x / y)", "div", "nan_to_num", POSSIBLE),
         ("return torch.nan_to_num(x / y + x.log())", "div", "nan_to_num", POSSIBLE),
         ("return torch.where(mask, x.log(), 0)", "log", None, None),
         ("return torch.where(y > 0, x.log(), 0)", "log", None, None),
