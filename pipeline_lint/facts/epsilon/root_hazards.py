@@ -9,7 +9,7 @@ from pipeline_lint.facts.epsilon.vanishing import is_kept_off, why_zero
 from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import Evidence, Value, either, weakened
-from pipeline_lint.facts.trained_code import is_model_or_loss
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_named_for_another_purpose
 from pipeline_lint.source import Source
 
 ROOTS = ("sqrt", "rsqrt", "pow", "float_power", "hypot")
@@ -38,7 +38,8 @@ def why_reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
         node = site.operands[hazard.operand]
         found = either(found, why_zero(value, node))
         is_doubtful = _is_any_power(site) or is_kept_off(source, node, value) or not may_vanish(source, value)
-        if hazard.value == "inf" and (value.low < 0 or not is_model_or_loss(source, site.node)):
+        is_trained = is_model_or_loss(source, site.node) and not is_named_for_another_purpose(source, site.node)
+        if hazard.value == "inf" and (value.low < 0 or not is_trained):
             # A normalized vector of a geometry is not 0, and a sum of any signs rarely comes to 0 exactly.
             is_doubtful = True
         return weakened(found, Confidence.POSSIBLE) if is_doubtful else found

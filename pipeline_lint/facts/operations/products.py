@@ -204,6 +204,8 @@ def _is_range(one: Value, other: Value) -> bool:
         and largest is not None
         and smallest.operation in results.MINIMA
         and largest.operation in results.MAXIMA
+        # Those of what is no tensor may have none.
+        and bool(smallest.inputs and largest.inputs)
         and numerator.inputs[1].number == denominator.inputs[1].number
         and same_elements(smallest.inputs[0], numerator.inputs[0])
         and same_elements(largest.inputs[0], numerator.inputs[0])
