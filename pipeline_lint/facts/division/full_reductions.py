@@ -129,8 +129,24 @@ def _is_unit_form(source: Source, site: Site, name: str, made: Made) -> bool:
     if made.operation not in results.NORMS and (divisor is None or divisor.operation not in ("sqrt", "pow")):
         # `w / w.square().sum()` projects on a direction.
         return False
+    if not _is_given(source, made):
+        return False
     bases = made.inputs[0].made.inputs if made.inputs[0].made is not None else ()
     return _has_dim(source, made) and any(each.root == numerator.root for each in (made.inputs[0], *bases))
+
+
+def _is_given(source: Source, made: Made) -> bool:
+    """Whether a norm is one of what a function is given, or of a difference; of others the code knows more."""
+    whole = made.inputs[0]
+    if whole.made is not None and whole.made.operation == "sub":
+        return True
+    function = source.enclosing(made.node, cst.FunctionDef)
+    operation = source.fact(Calls).operation(made.node)
+    operand = operation.input if operation is not None else None
+    if function is None or operand is None or source.enclosing(made.node, cst.Lambda) is not None:
+        return False
+    given = {parameter.name.value for parameter in (*function.params.params, *function.params.kwonly_params)}
+    return any(name in given for name in names_in(operand))
 
 
 def _has_dim(source: Source, made: Made) -> bool:
