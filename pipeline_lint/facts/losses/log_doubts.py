@@ -70,11 +70,14 @@ def is_drawn(source: Source, argument: cst.BaseExpression) -> bool:
     return False
 
 
-def _is_draw(source: Source, index: cst.BaseExpression) -> bool:
+def _is_draw(source: Source, index: cst.BaseExpression, names: frozenset[str] = frozenset()) -> bool:
+    """Whether an index was drawn; `names` are those that were followed on the way here."""
     if isinstance(index, cst.Call):
         receiver = index.func.value if isinstance(index.func, cst.Attribute) else None
-        return called_name(index) in _DRAWS or (receiver is not None and _is_draw(source, receiver))
+        return called_name(index) in _DRAWS or (receiver is not None and _is_draw(source, receiver, names))
     if not isinstance(index, cst.Name):
+        return False
+    if index.value in names:
         return False
     function = source.function_of(index)
     values = [
@@ -82,5 +85,14 @@ def _is_draw(source: Source, index: cst.BaseExpression) -> bool:
         for assign in source.nodes(cst.Assign)
         if any(isinstance(target.target, cst.Name) and target.target.value == index.value for target in assign.targets)
         and source.function_of(assign) is function
+        # Of `tokens = tokens.view(-1)` the other assignments decide.
+        and not _is_method_of(assign.value, index.value)
     ]
-    return bool(values) and all(isinstance(value, cst.Call) and _is_draw(source, value) for value in values)
+    followed = names | {index.value}
+    return bool(values) and all(isinstance(value, cst.Call) and _is_draw(source, value, followed) for value in values)
+
+
+def _is_method_of(node: cst.BaseExpression, name: str) -> bool:
+    while isinstance(node, cst.Call | cst.Attribute):
+        node = node.func if isinstance(node, cst.Call) else node.value
+    return isinstance(node, cst.Name) and node.value == name
