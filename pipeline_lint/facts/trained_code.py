@@ -62,7 +62,11 @@ def is_named_for_another_purpose(source: Source, node: cst.CSTNode) -> bool:
         return True
     if any(part.lower().endswith("metrics") for part in path.parts[:-1]):
         return True
-    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]) or path.parent.name == "data" or path.stem == "stats":
+    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]) or path.stem == "stats":
+        return True
+    # Not a disk of that name, at the top of a path.
+    folders = path.parts[2:] if path.is_absolute() else path.parts
+    if "data" in folders[-3:-1]:
         return True
     is_sample = False
     for above in source.ancestors(node):
@@ -113,6 +117,16 @@ def is_sampler_code(source: Source, node: cst.CSTNode) -> bool:
     names = [part.removesuffix(".py") for part in PurePath(source.path).parts[-3:]]
     owner = source.enclosing(node, cst.ClassDef)
     return any(_SAMPLER.search(name) for name in (*names, owner.name.value if owner is not None else ""))
+
+
+def is_near_models(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node is of a model or loss, beside one in its file, or in a file that is about tensors alone."""
+    if is_model_or_loss(source, node) or is_loss(source, node) or source.fact(_is_torch_alone):
+        return True
+    return any(
+        _has_forward(owner) or any(last_name(base.value).endswith("Module") for base in owner.bases)
+        for owner in source.nodes(cst.ClassDef)
+    )
 
 
 def is_loss(source: Source, node: cst.CSTNode) -> bool:

@@ -89,7 +89,9 @@ def test_functions_of_tensors_alone_may_be_differentiated() -> None:
     assert not is_trained_code(*root_in(code.replace("torch", "tensorflow")))
 
 
-@pytest.mark.parametrize("path", ["metrics/functional/ndcg.py", "augmentation/generator/_2d/erase.py"])
+@pytest.mark.parametrize(
+    "path", ["metrics/functional/ndcg.py", "package/data/audio/files.py", "augmentation/generator/_2d/erase.py"]
+)
 def test_folders_say_what_their_code_is_for(path: str) -> None:
     code = "import torch\n\ndef f(x):\n    return root(x)\n"
     assert not is_trained_code(*root_in(code, path))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+import libcst as cst
+
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.algebra.variances import Variances
+from pipeline_lint.facts.code.value_history import names_in
 from pipeline_lint.facts.epsilon.never_vanishing import may_vanish
 from pipeline_lint.facts.epsilon.vanishing import is_kept_off, why_zero
 from pipeline_lint.facts.operations.row import Hazard
@@ -15,6 +20,7 @@ from pipeline_lint.source import Source
 ROOTS = ("sqrt", "rsqrt", "pow", "float_power", "hypot")
 """Operations that are roots, or may be."""
 _LARGEST = 1e30
+_SIZE = re.compile(r"(shape|size)s?$")
 _CANCELLED = Evidence(Confidence.LIKELY, "the difference of two means that are equal but for rounding")
 _PASSING = frozenset({"sum", "mean", "reshape", "view", "squeeze", "unsqueeze", "flatten", "mul"})
 
@@ -38,12 +44,22 @@ def why_reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
         node = site.operands[hazard.operand]
         found = either(found, why_zero(value, node))
         is_doubtful = _is_any_power(site) or is_kept_off(source, node, value) or not may_vanish(source, value)
+        is_doubtful = is_doubtful or _is_area(node)
+        if site.name == "hypot" and not is_model_or_loss(source, site.node):
+            # Both sides have to be exactly 0.
+            is_doubtful = True
         is_trained = is_model_or_loss(source, site.node) and not is_named_for_another_purpose(source, site.node)
         if hazard.value == "inf" and (value.low < 0 or not is_trained):
             # A normalized vector of a geometry is not 0, and a sum of any signs rarely comes to 0 exactly.
             is_doubtful = True
         return weakened(found, Confidence.POSSIBLE) if is_doubtful else found
     return either(found, _CANCELLED) if _is_variance(source, value) else found
+
+
+def _is_area(node: cst.CSTNode) -> bool:
+    """`torch.prod(shape)`."""
+    names = [*names_in(node)]
+    return "prod" in names and any(map(_SIZE.search, names))
 
 
 def _is_any_power(site: Site) -> bool:

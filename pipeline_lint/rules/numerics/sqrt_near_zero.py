@@ -19,7 +19,7 @@ from pipeline_lint.facts.operations.row import Hazard
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Evidence
-from pipeline_lint.facts.trained_code import is_model_or_loss, is_optimizer_code
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_near_models, is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -117,6 +117,8 @@ def _finding(source: Source, site: Site, defect: _Defect) -> Finding:
     if evidence.witness.startswith("clamp") or not is_model_or_loss(source, site.node):
         # What the clamp moved to its bound has no gradient; only what was exactly 0 before has an infinite one.
         confidence = min(confidence, Confidence.LIKELY)
+    if hazard.value == "finite" and not is_near_models(source, site.node):
+        confidence = Confidence.POSSIBLE
     if hazard.value == "finite":
         problem = f"{subject} has no finite gradient where its argument is 0 ({evidence.witness})"
     elif hazard.value == "nan":
