@@ -79,12 +79,22 @@ def _weighed(source: Source, identity: Identity, risk: Risk | None) -> Risk | No
     """The risk, less where an exponent is a parameter, or a variable that was changed on the way."""
     if risk is None:
         return None
-    if any(_is_learned(source, operand) for operand in identity.operands):
+    if any(_is_learned(source, operand) or _is_ordered(source, operand) for operand in identity.operands):
         return risk._replace(confidence=Confidence.POSSIBLE)
     is_vague = any(
         source.fact(Exponents).is_rebound(operand) or _is_of_learned(source, operand) for operand in identity.operands
     )
     return risk._replace(confidence=min(risk.confidence, Confidence.LIKELY)) if is_vague else risk
+
+
+def _is_ordered(source: Source, operand: cst.BaseExpression) -> bool:
+    """Whether it is the difference of two names that a condition around compares: `exp(b - a)` below `if a >= b:`."""
+    formula, _ = source.fact(Formulas).without_reshapes(operand)
+    names = [each.value for each in formula.operands if isinstance(each, cst.Name)]
+    if formula.name != "sub" or len(names) != 2:
+        return False
+    tests = [above.test for above in source.ancestors(operand) if isinstance(above, cst.If | cst.IfExp)]
+    return any(isinstance(test, cst.Comparison) and all(name in source.code(test) for name in names) for test in tests)
 
 
 def _is_of_learned(source: Source, operand: cst.BaseExpression) -> bool:

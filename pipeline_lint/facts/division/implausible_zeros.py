@@ -100,7 +100,7 @@ def _by_reason(source: Source, site: Site, node: cst.BaseExpression, value: Valu
     """What the reason alone decides; None where it takes more."""
     if witness.endswith("for an empty region") and not _is_region(source, node, value):
         return True
-    if witness.endswith("for what is empty") and is_in_metrics(source, node):
+    if witness.endswith("for what is empty") and (is_in_metrics(source, node) or "np." in function_code(source, node)):
         return True
     if witness == _ONE_ELEMENT:
         return is_hardly_one(source, node, value)
@@ -111,7 +111,7 @@ def _by_reason(source: Source, site: Site, node: cst.BaseExpression, value: Valu
         # `other.var` is the exponential of something.
         return not any(made.operation in ("pow", "square") for made in ways_made(value))
     if "isolated node" in witness:
-        return is_of_edges(source, site, node)
+        return is_of_edges(source, site, node) or "self_loop" in function_code(source, node)
     if _BEFORE in witness:
         return not is_value_of_metric(source, node)
     if value.made is not None and value.made.operation in ("mse_loss", "l1_loss"):

@@ -54,7 +54,9 @@ class HalfSupport:
         return [
             node
             for node in self._source.nodes(cst.Name)
-            if node.value in _NAMES and not _is_switched_off(self._source, node)
+            if node.value in _NAMES
+            and not _is_switched_off(self._source, node)
+            and not _is_fraction(self._source, node)
         ]
 
     @functools.cached_property
@@ -75,6 +77,14 @@ def _outermost(source: Source, node: cst.CSTNode) -> cst.CSTNode:
         if isinstance(above, cst.ClassDef | cst.FunctionDef):
             scope = above
     return scope
+
+
+def _is_fraction(source: Source, name: cst.Name) -> bool:
+    """Whether it is a variable such as `half = len(x) // 2`, not `x.half()` or `torch.half`."""
+    above = source.parent(name)
+    is_attribute = isinstance(above, cst.Attribute) and above.attr is name
+    is_setting = isinstance(above, cst.Param) or (isinstance(above, cst.Arg) and above.keyword is name)
+    return name.value == "half" and not is_attribute and not is_setting
 
 
 def _is_switched_off(source: Source, name: cst.Name) -> bool:

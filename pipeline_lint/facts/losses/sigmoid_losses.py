@@ -8,6 +8,7 @@ from pipeline_lint.diagnostic import Fix, Place
 from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.code.inlining import activation_place
 from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Origin, Origins
+from pipeline_lint.facts.gradient_uses import loses_gradient
 from pipeline_lint.facts.losses.loss_calls import LossCall, loss_calls
 from pipeline_lint.facts.losses.losses_on_logits import TracedLoss, has_other_use, on_logits
 from pipeline_lint.facts.losses.probabilities import Probabilities, Sources
@@ -31,6 +32,8 @@ class SigmoidLoss:
     """Where the prediction comes from, if not from a sigmoid in the same function."""
     is_guarded: bool = False
     """Whether a clamp or an epsilon stands between the two."""
+    is_measured: bool = False
+    """Whether nobody differentiates it, so that it is a number to read."""
     fix: Fix | None = None
     related: tuple[tuple[Place, str], ...] = ()
 
@@ -55,7 +58,8 @@ def summarize_sigmoid_losses(source: Source) -> tuple[SigmoidLoss, ...]:
         sources = source.fact(Probabilities).sources(loss.prediction)
         if sources:
             is_guarded = origins.trace(loss.prediction).has_epsilon
-            found.append(SigmoidLoss(source.place(loss.call), _name(loss), sources, is_guarded))
+            is_measured = loses_gradient(source, loss.call)
+            found.append(SigmoidLoss(source.place(loss.call), _name(loss), sources, is_guarded, is_measured))
     return tuple(found)
 
 
@@ -71,6 +75,7 @@ def _in_one_function(source: Source, traced: TracedLoss, others: list[TracedLoss
         source.place(traced.loss.call),
         _name(traced.loss),
         is_guarded=is_guarded,
+        is_measured=loses_gradient(source, traced.loss.call),
         fix=_fix(source, traced, others, is_guarded=is_guarded),
         related=activation_place(source, origin),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
+from pipeline_lint.facts.code.frameworks import is_of_another_framework
 from pipeline_lint.facts.ranges.interpreter import interpret
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.source import Source
@@ -13,7 +14,7 @@ class Ranges:
     """What an abstract run of every function of one file meets."""
 
     def __init__(self, source: Source) -> None:
-        self._by_node = interpret(source).recorder.sites
+        self._by_node = {} if is_of_another_framework(source) else interpret(source).recorder.sites
         self._by_name: dict[str, list[Site]] = {}
         for site in self._by_node.values():
             self._by_name.setdefault(site.name, []).append(site)

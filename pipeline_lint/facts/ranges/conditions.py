@@ -41,6 +41,8 @@ def effects(condition: Value, *, is_met: bool, depth: int = 0) -> Effects:
         return effects(inputs[0], is_met=False, depth=depth + 1) if not is_met else Effects({}, {inputs[0].root})
     if name == "all" and inputs:
         return effects(inputs[0], is_met=True, depth=depth + 1) if is_met else NOTHING
+    if name == "is_nonzero" and inputs:
+        return _of_truth(inputs[0], is_met=is_met)
     if name == "isfinite" and is_met and inputs:
         # What is finite did not come from a division by 0.
         return _of_finite(inputs[0])

@@ -96,8 +96,14 @@ def _findings(project: Project, loss: SigmoidLoss, path: str) -> Iterator[Findin
         loss.place,
         f"`{loss.name}` of {'the' if whose else 'a'} {'clamped ' if loss.is_guarded else ''}sigmoid{whose} {problem} "
         f"and raises under CUDA autocast; {advice} `{_REMEDIES[loss.name]}`",
-        confidence=Confidence.LIKELY if loss.is_guarded else Confidence.CERTAIN,
+        confidence=_confidence(loss),
         witness=None if loss.is_guarded else _WITNESS,
         fix=loss.fix,
         related=tuple(dict.fromkeys(related)),
     )
+
+
+def _confidence(loss: SigmoidLoss) -> Confidence:
+    if loss.is_measured:
+        return Confidence.POSSIBLE
+    return Confidence.LIKELY if loss.is_guarded else Confidence.CERTAIN

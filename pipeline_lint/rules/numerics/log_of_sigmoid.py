@@ -10,10 +10,13 @@ from pipeline_lint.facts.code.calls import Calls, Operation
 from pipeline_lint.facts.code.inlining import activation_place, negated_code, written_again
 from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Origin, Origins
+from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
 _WITNESS_LOW = "sigmoid(-104.0) is exactly 0.0 in float32, so its log is -inf"
+_FARTHEST = 15.0
+"""sigmoid(16.7) is the first that rounds to 1 in float32, sigmoid(-17.4) to 0 in float16."""
 _WITNESS_HIGH = "sigmoid(17.0) is exactly 1.0 in float32, so log(1 - p) is -inf"
 
 
@@ -75,8 +78,15 @@ class LogOfSigmoid(Rule):
                 continue
             # log(scale * p + offset) is about p, or about 1 - p, when the offset is 0, or 1, or a little more.
             rest = origin.offset + (log.name == "log1p") - (origin.scale < 0)
-            if 0 <= rest <= LARGEST_EPSILON:
+            if 0 <= rest <= LARGEST_EPSILON and not _is_bounded(source, origin):
                 yield _finding(source, log, origin, has_epsilon=origin.has_epsilon or rest > 0)
+
+
+def _is_bounded(source: Source, origin: Origin) -> bool:
+    """Whether what the sigmoid is of stays where it rounds to neither 0 nor 1, as a table over [-6, 6] does."""
+    operation = origin.activation.operation
+    site = source.fact(Ranges).site(operation.call) if operation is not None else None
+    return site is not None and -_FARTHEST <= site.input.low <= site.input.high <= _FARTHEST
 
 
 def _finding(source: Source, log: Operation, origin: Origin, *, has_epsilon: bool) -> Finding:
