@@ -8,7 +8,7 @@ from pipeline_lint.diagnostic import Fix, Place
 from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.code.inlining import activation_place
 from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Origin, Origins
-from pipeline_lint.facts.gradient_uses import loses_gradient
+from pipeline_lint.facts.gradient_uses import GradientUses
 from pipeline_lint.facts.losses.loss_calls import LossCall, loss_calls
 from pipeline_lint.facts.losses.losses_on_logits import TracedLoss, has_other_use, on_logits
 from pipeline_lint.facts.losses.probabilities import Probabilities, Sources
@@ -58,9 +58,14 @@ def summarize_sigmoid_losses(source: Source) -> tuple[SigmoidLoss, ...]:
         sources = source.fact(Probabilities).sources(loss.prediction)
         if sources:
             is_guarded = origins.trace(loss.prediction).has_epsilon
-            is_measured = loses_gradient(source, loss.call)
+            is_measured = _is_measured(source, loss)
             found.append(SigmoidLoss(source.place(loss.call), _name(loss), sources, is_guarded, is_measured))
     return tuple(found)
+
+
+def _is_measured(source: Source, loss: LossCall) -> bool:
+    uses = source.fact(GradientUses)
+    return uses.is_off(loss.call) or uses.are_lost(loss.call)
 
 
 def _is_sigmoid(origin: Origin) -> bool:
@@ -75,7 +80,7 @@ def _in_one_function(source: Source, traced: TracedLoss, others: list[TracedLoss
         source.place(traced.loss.call),
         _name(traced.loss),
         is_guarded=is_guarded,
-        is_measured=loses_gradient(source, traced.loss.call),
+        is_measured=_is_measured(source, traced.loss),
         fix=_fix(source, traced, others, is_guarded=is_guarded),
         related=activation_place(source, origin),
     )
