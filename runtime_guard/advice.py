@@ -29,6 +29,7 @@ _EXPONENTIALS = {"exp", "expm1", "sinh", "cosh", "exp2"}
 _SOFTMAXES = {"_softmax", "softmax", "_log_softmax", "log_softmax"}
 _SUMS = {"sum", "mean", "cumsum", "norm", "linalg_vector_norm", "logsumexp", "var", "std"}
 _DIVISIONS = {"div", "reciprocal", "true_divide", "addcdiv"}
+MASKS = {"where", "masked_fill", "masked_select", "index", "index_select", "gather", "mul", "nan_to_num"}
 _AVERAGES = {"mean", "std", "var", "median", "nanmean"}
 
 
@@ -54,7 +55,11 @@ _SOURCE_ADVICE = {
 
 def _backward(birth: Birth, operation: str) -> Advice | None:
     gradient = birth.inputs[0].value_at_bad if birth.inputs else None
-    if gradient == 0.0 and operation in _LOGARITHMS | _ROOTS | _INVERSES | _EXPONENTIALS | _DIVISIONS:
+    if (
+        gradient == 0.0
+        and _is_masked(birth)
+        and operation in _LOGARITHMS | _ROOTS | _INVERSES | _EXPONENTIALS | _DIVISIONS
+    ):
         return Advice(
             f"the gradient 0 of a masked element met the infinite slope of {operation}: mask the input of {operation}, "
             "not its output",
@@ -70,6 +75,12 @@ def _backward(birth: Birth, operation: str) -> Advice | None:
     if operation in _DIVISIONS:
         return Advice("keep the divisor away from 0", "TRN206", "division-near-zero")
     return None
+
+
+def _is_masked(birth: Birth) -> bool:
+    """Whether only elements are bad that a mask had taken out of the result, rather than any."""
+    only_masked = birth.value == "nan" and birth.output is not None and birth.output.num_inf == 0
+    return only_masked and (not birth.absorber or birth.absorber in MASKS)
 
 
 def _forward(birth: Birth, operation: str) -> Advice | None:

@@ -11,7 +11,7 @@ from runtime_guard import ranks
 from runtime_guard.advice import Advice, advise
 from runtime_guard.history import History, observe
 from runtime_guard.incident import Birth, Incident
-from runtime_guard.replay.cause import birth_of, find_root, links_of, path_between
+from runtime_guard.replay.cause import birth_of, find_root, forward_of, links_of, path_between
 from runtime_guard.replay.session import ReplaySession, Target, batch_tensors, samples_of
 from runtime_guard.step import Suspicion
 from runtime_guard.verdict import short_path
@@ -70,6 +70,10 @@ def _with_replay(
         notes.append(_STAYED_FINITE)
         return dataclasses.replace(incident, is_replay_bit_equal=equal)
     root = find_root(target.event)
+    path = path_between(root, target.event)
+    hidden = forward_of(root)
+    if hidden is not None:
+        root, path = hidden, [hidden, *path]
     window = suspicion.window
     batch = window.micro_batches[root.micro_batch].batch if root.micro_batch < len(window.micro_batches) else None
     return dataclasses.replace(
@@ -78,7 +82,7 @@ def _with_replay(
         batch=window.micro_batches[root.micro_batch].number,
         is_replay_bit_equal=equal,
         birth=birth_of(root, session.modules, samples_of(root, batch)),
-        chain=links_of(path_between(root, target.event), session.modules),
+        chain=links_of(path, session.modules),
     )
 
 

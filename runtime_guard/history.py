@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections import deque
@@ -22,6 +23,11 @@ class History:
     def add(self, record: StepRecord) -> None:
         self._records.append(record)
 
+    def set_parameter_norm(self, norm: float | None) -> None:
+        """What the last update made of the parameters."""
+        if self._records and norm is not None:
+            self._records[-1] = dataclasses.replace(self._records[-1], parameter_norm=norm)
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -39,23 +45,29 @@ def observe(records: Sequence[StepRecord]) -> tuple[str, ...]:
         ("loss", "the loss"),
     ):
         values = [(record.step, getattr(record, name)) for record in records]
-        finite = [(step, abs(value)) for step, value in values if value is not None and math.isfinite(value)]
+        finite = [(step, abs(value)) for step, value in values if value is not None and not math.isnan(value)]
         jump = _largest_jump(finite)
         rates = {record.step: record.learning_rates for record in records}
         if jump is not None:
             step, before, after = jump
-            text = f"{label} jumped {after / before:.3g}-fold at step {step}, from {before:.3g} to {after:.3g}"
+            fold = f" {after / before:.3g}-fold" if math.isfinite(after) else ""
+            text = f"{label} jumped{fold} at step {step}, from {before:.3g} to {_words(after)}"
             if name == "parameter_norm" and rates.get(step):
                 text += f", with learning rate {', '.join(f'{rate:.3g}' for rate in dict.fromkeys(rates[step]))}"
             found.append(text)
         growing = _growing(finite)
         if growing is not None:
             count, first, last = growing
-            found.append(f"{label} grew for the last {count} steps, from {first:.3g} to {last:.3g}")
+            found.append(f"{label} grew for the last {count} steps, from {first:.3g} to {_words(last)}")
     scales = [record.scale for record in records if record.scale is not None]
     if len(scales) > 2 and scales[-1] < scales[0] / 256:
         found.append(f"the loss scale fell from {scales[0]:.3g} to {scales[-1]:.3g}")
     return tuple(found)
+
+
+def _words(value: float) -> str:
+    """A norm of finite numbers is infinite when their squares are."""
+    return f"{value:.3g}" if math.isfinite(value) else "more than 1e19"
 
 
 def _largest_jump(values: Sequence[tuple[int, float]]) -> tuple[int, float, float] | None:

@@ -72,6 +72,9 @@ class Birth:
     """For an input of the step: which samples of the batch are bad."""
     producers: tuple[str, ...] = ()
     """For each input the operation that made it, where known."""
+    absorber: str = ""
+    """The operation that made something finite of what the operation had given in the forward pass; empty when the
+    forward pass was finite, or stayed bad."""
 
     @property
     def module(self) -> str:

@@ -167,9 +167,9 @@ def _look(subject: Subject, window: Window, *, is_late: bool) -> Look:
     return Look(subject, Ticket(vector), window.step, flag)
 
 
-def record_of(look: Look, parameter_norm: float | None, scale: float | None) -> StepRecord:
+def record_of(look: Look, scale: float | None) -> StepRecord:
     """What is kept of a look at gradients in the history."""
-    return StepRecord(look.step, look.loss(), look.norm(), parameter_norm, look.learning_rates, scale)
+    return StepRecord(look.step, look.loss(), look.norm(), None, look.learning_rates, scale)
 
 
 def _loss_value(loss: Tensor) -> Tensor:

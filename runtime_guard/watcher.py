@@ -24,6 +24,7 @@ from runtime_guard.state import LightState, RngState, Snapshot, TensorCopies, Tr
 from runtime_guard.step import Loss, MicroBatch, Suspicion, Window
 
 _MAX_MICRO_BATCHES = 512
+_MAX_WITHOUT_UPDATE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,6 @@ class Watcher:
         self._last_scale: float | None = None
         self._rolling: tuple[int, Snapshot, LightState] | None = None
         self._protections: dict[str, Protection] = {}
-        self._parameter_norms: dict[str, float | None] = {}
         self._gates = [Gate(optimizer, name, self) for name, optimizer in tracked.named_optimizers.items()]
         self._is_open = False
 
@@ -120,8 +120,11 @@ class Watcher:
             if not window.micro_batches:
                 self._window = None
             return
-        if window.num_updates == 0 and self._has_gate_fired:
-            return  # Gradients are being accumulated.
+        if window.num_updates == 0 and self._may_accumulate(window):
+            if not self._has_gate_fired and self.suspicion is None:
+                self._look_at_the_rest(window)
+            if self.suspicion is None:
+                return
         if self.suspicion is None:
             self._look_at_the_rest(window)
         self._window = None
@@ -297,7 +300,7 @@ class Watcher:
             self._unsettled.append(_Unsettled(window, gate, look, len(window.snapshots) - 1))
             return
         finding = self._agreed(look.finding())
-        self._parameter_norms[gate.name] = look.norm()
+        self.history.set_parameter_norm(look.norm())
         if finding is not None:
             first = len(window.snapshots)
             if evaluated is not None:
@@ -349,6 +352,10 @@ class Watcher:
             light = LightState(self.tracked, TensorCopies())
             self._rolling = (self.step, Snapshot(self.tracked), light)
             self.retries.snapshot_taken()
+
+    def _may_accumulate(self, window: Window) -> bool:
+        """Whether an update may still come for these micro-batches; some optimizers never run torch's hooks."""
+        return self._has_gate_fired or len(window.micro_batches) < _MAX_WITHOUT_UPDATE
 
     def _add_loss(self, loss: Tensor, name: str) -> None:
         window = self._window
@@ -413,7 +420,7 @@ class Watcher:
             if gate is not None and look.subject.what == "gradients":
                 self._healthy(gate, look)
             elif gate is not None:
-                self._parameter_norms[gate.name] = look.norm()
+                self.history.set_parameter_norm(look.norm())
 
     def _agreed(self, finding: Finding | None) -> Finding | None:
         """On all ranks a finding, when there is one on any."""
@@ -463,7 +470,7 @@ class Watcher:
             window.snapshots.append(Snapshot(self.tracked, {gate.name: gate.optimizer}))
 
     def _healthy(self, gate: Gate, look: Look) -> None:
-        self.history.add(record_of(look, self._parameter_norms.get(gate.name), self._last_scale))
+        self.history.add(record_of(look, self._last_scale))
         self.retries.step_succeeded()
         self._is_quiet = False
 

@@ -54,10 +54,26 @@ class Event:
     producers: tuple[str, ...] = ()
     samples: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    absorber: str = ""
+    """An operation that made something finite of this event's output."""
+    forward: Event | None = None
+    """In backward: what the forward operation did, when that was bad as well."""
 
     @property
     def is_birth(self) -> bool:
         return self.kind == "operation"
+
+
+def ancestors(event: Event) -> list[Event]:
+    """The event and all that its bad numbers come from."""
+    seen: dict[int, Event] = {}
+    waiting = [event]
+    while waiting:
+        found = waiting.pop()
+        if found.index not in seen:
+            seen[found.index] = found
+            waiting.extend(found.parents)
+    return list(seen.values())
 
 
 @dataclass(slots=True)
@@ -69,6 +85,8 @@ class Site:
     line: Line | None
     stack: tuple[Line, ...]
     phase: str = "forward"
+    event: Event | None = None
+    """What the forward operation did, when its output was bad."""
 
 
 @dataclass(slots=True)
@@ -180,7 +198,7 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if call.line is None or call.is_engine:
                 if forward is None:
                     return Site(operation, (), call.line, (), "backward")
-                return Site(operation, forward.modules, forward.line, forward.stack, "backward")
+                return Site(operation, forward.modules, forward.line, forward.stack, "backward", forward.event)
             # Python code within backward: a custom Function, or a hook.
             modules = forward.modules if forward else ()
             return Site(name, modules, call.line, (), "backward")
@@ -217,6 +235,7 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             else:
                 bad.append((output, level))
         if not bad:
+            self._note_absorption(operation)
             return
         if not is_in_place:
             operation.levels = [level_of(tensor) for tensor in operation.tensors]
@@ -226,6 +245,14 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for output, _ in bad:
             self._producers[_storage_key(output)] = operation.name
             self._write(output, event)
+
+    def _note_absorption(self, operation: _Operation) -> None:
+        for tensor in operation.tensors:
+            if self._written.get(_storage_key(tensor)):
+                level = level_of(tensor)
+                if level is not Level.FINITE:
+                    for event in ancestors(self._cause_of(tensor, level)):
+                        event.absorber = event.absorber or operation.name
 
     def _event_from(self, operation: _Operation, level: Level) -> Event:
         highest = max(operation.levels, default=Level.FINITE)
@@ -244,7 +271,7 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self._scalar is not None and self._scalar.level >= level:
                 kind, parents = "pass", [*parents, self._scalar]
         site = operation.site
-        return self._add(
+        event = self._add(
             Event(
                 index=len(self.events),
                 kind=kind,
@@ -257,8 +284,12 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 stack=site.stack,
                 micro_batch=self.micro_batch,
                 parents=parents,
+                forward=site.event if site.phase == "backward" else None,
             )
         )
+        if site.phase == "forward":
+            site.event = event
+        return event
 
     def _describe_birth(self, event: Event, operation: _Operation, output: Tensor, *, is_in_place: bool) -> None:
         tensors = operation.tensors[:_MAX_INPUTS]

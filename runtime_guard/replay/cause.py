@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runtime_guard.advice import MASKS
 from runtime_guard.incident import Birth, Link
-from runtime_guard.replay.births import Event
+from runtime_guard.replay.births import Event, ancestors
 from runtime_guard.replay.places import ModuleStack, place_of
 
 _MAX_LINKS = 12
@@ -18,12 +19,24 @@ def find_root(target: Event) -> Event:
     nothing else is. What was literal and turned into NaN by an operation (the softmax of a row of -inf) is that
     operation's birth.
     """
-    known = {event.index: event for event in _ancestors(target)}
+    known = {event.index: event for event in ancestors(target)}
     roots = [event for event in known.values() if event.is_birth or event.kind in _SOURCES]
     if not roots:
         roots = list(known.values())
     real = [event for event in roots if not event.is_birth or not _has_root_above(event)]
     return min(real or roots, key=lambda event: event.index)
+
+
+def forward_of(root: Event) -> Event | None:
+    """For a birth in backward: the birth in its own forward operation, when an activation hid that from the loss.
+
+    What a mask took out on purpose (where, masked_fill) was no mistake in the forward pass; there the backward is to
+    blame.
+    """
+    forward = root.forward
+    if forward is None or not forward.is_birth or not forward.absorber or forward.absorber in MASKS:
+        return None
+    return forward
 
 
 _SOURCES = ("parameter", "buffer", "input", "outside", "uninitialised")
@@ -88,21 +101,11 @@ def birth_of(event: Event, modules: ModuleStack, samples: tuple[int, ...] = ()) 
         micro_batch=event.micro_batch,
         samples=samples,
         producers=event.producers,
+        absorber=event.forward.absorber if event.forward is not None else "",
     )
-
-
-def _ancestors(target: Event) -> list[Event]:
-    seen: dict[int, Event] = {}
-    waiting = [target]
-    while waiting:
-        event = waiting.pop()
-        if event.index not in seen:
-            seen[event.index] = event
-            waiting.extend(event.parents)
-    return list(seen.values())
 
 
 def _has_root_above(event: Event) -> bool:
     return any(
-        ancestor is not event and (ancestor.is_birth or ancestor.kind in _SOURCES) for ancestor in _ancestors(event)
+        ancestor is not event and (ancestor.is_birth or ancestor.kind in _SOURCES) for ancestor in ancestors(event)
     )
