@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -42,6 +44,115 @@ def environment(*, as_json: bool, directory: Path) -> None:
         click.echo(json.dumps(collected.as_dict(), indent=2))
     else:
         click.echo(collected.describe())
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def show(path: Path) -> None:
+    """Prints the incidents of a run, or one incident.
+
+    PATH is a run's folder (the logdir given to Guard, or to runtime-guard run), or the folder of an incident in it.
+
+    \b
+    Examples:
+      runtime-guard show runs/1                               how the run is doing, and all that went wrong
+      runtime-guard show runs/1/incidents/step-00000003       one incident
+    """
+    from runtime_guard.bundle import Bundle, BundleError, bundles_of
+    from runtime_guard.health import Health
+    from runtime_guard.verdict import describe
+
+    if (path / "incident.json").is_file() or path.is_file():
+        folders = [path]
+    else:
+        folders = bundles_of(path)
+        health = Health.read(path)
+        if health is None and not folders:
+            raise click.ClickException(f"{path} holds neither incidents nor health.json; expected a run's folder")
+        if health is not None:
+            click.echo(health.describe())
+    for folder in folders:
+        try:
+            click.echo(describe(Bundle.read(folder).incident))
+        except BundleError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def replay(path: Path) -> None:
+    """Runs an incident's step again, in this process, and compares the verdicts.
+
+    PATH is the incident's folder. The script that the incident happened in is started as it was then; at its first
+    guarded batch the incident's parameters, buffers, batches and random numbers take the place of its own. Exits with
+    0 when the verdict is the same, 1 when it is another (a repair shows itself so), 2 when the step cannot be run
+    again: it was one of several processes, a notebook, or its batch held objects that are no tensors.
+
+    It runs the script that the incident names: replay only incidents that you trust.
+
+    \b
+    Examples:
+      runtime-guard replay runs/1/incidents/step-00000003     is it the same here, or after a change?
+    """
+    from runtime_guard.bundle import Bundle, BundleError
+    from runtime_guard.reenact import is_same_verdict, reenact
+    from runtime_guard.verdict import describe
+
+    try:
+        bundle = Bundle.read(path)
+        incident = reenact(bundle)
+    except BundleError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    click.echo(describe(incident))
+    is_same = is_same_verdict(bundle.incident, incident)
+    click.echo("The verdict is the same as then." if is_same else "The verdict then was another:")
+    if not is_same:
+        click.echo(describe(bundle.incident))
+    sys.exit(0 if is_same else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-m", "is_module", is_flag=True, help="TARGET is a module, as with python -m.")
+@click.option("--logdir", type=click.Path(path_type=Path), help="Folder of the run, where incidents are kept.")
+@click.option(
+    "--policy", type=click.Choice(["raise", "skip", "rollback", "warn"]), help="What to do after an incident."
+)
+@click.argument("target")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str, arguments: tuple[str, ...]) -> None:
+    """Runs a training script under the guard, without a change to the script.
+
+    Optimizers and torch DataLoaders are found as the script makes them; a loop over anything else is not watched. A
+    script that makes a Guard of its own keeps that one. Exits with 1 after an incident that stopped the training,
+    otherwise as the script does.
+
+    \b
+    Examples:
+      runtime-guard run train.py --epochs 3
+      runtime-guard run --policy skip --logdir runs/1 -m package.train
+      torchrun --nproc-per-node 2 -m runtime_guard run train.py
+    """
+    from runtime_guard.attach import run_attached
+    from runtime_guard.incident import TrainingIncident
+    from runtime_guard.script import Script
+    from runtime_guard.settings import Settings, SettingsError
+
+    if not is_module and not Path(target).is_file():
+        raise click.UsageError(f"there is no script {target}; a module is run with -m {target}")
+    path = None if is_module else str(Path(target).absolute())
+    script = Script(path, target if is_module else None, arguments, str(Path.cwd()), is_attached=True)
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    if policy is not None:
+        settings = dataclasses.replace(settings, policy=policy)
+    try:
+        run_attached(script, logdir=logdir, settings=settings)
+    except TrainingIncident as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

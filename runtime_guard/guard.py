@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from typing_extensions import Self
 
+from runtime_guard import ranks, reenact
+from runtime_guard.bundle import Contents, write_bundle
 from runtime_guard.case import incident_of
 from runtime_guard.gate import Gate
+from runtime_guard.health import Health
 from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
 from runtime_guard.loop import Watched
 from runtime_guard.policy import Decision, Policy
@@ -24,6 +28,7 @@ from runtime_guard.replay.update import birth_in_update
 from runtime_guard.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
 from runtime_guard.state import Stateful, Tracked
+from runtime_guard.step import Suspicion
 from runtime_guard.verdict import describe
 from runtime_guard.watcher import Watcher
 
@@ -32,6 +37,13 @@ Batch = TypeVar("Batch")
 
 class IncidentWarning(UserWarning):
     """An incident after which training goes on; its text is the verdict."""
+
+
+class GuardWarning(UserWarning):
+    """Something that the guard itself could not do."""
+
+
+_numbers = itertools.count()
 
 
 class Guard:
@@ -78,7 +90,8 @@ class Guard:
             if not callable(policy):
                 raise TypeError(f"policy is a {type(policy).__name__}, expected {', '.join(POLICIES)} or a function")
             self._policy = policy
-        self.logdir = None if logdir is None else Path(logdir)
+        # What is run again must not write over what it was.
+        self.logdir = None if logdir is None or reenact.is_active() else Path(logdir)
         self.incidents: list[Incident] = []
         self.metrics: list[dict[str, Any]] = []
         schedulers = list(scheduler) if isinstance(scheduler, (list, tuple)) else [scheduler]
@@ -88,9 +101,11 @@ class Guard:
             [scaler] if scaler is not None and scaler.is_enabled() else [],
             [*schedulers, *state],  # type: ignore[list-item]
         )
+        self.number = next(_numbers)
         self._update_birth: tuple[Birth, ...] = ()
         self._unraised: TrainingIncident | None = None
         self._is_closed = False
+        self._has_warned = False
         self._watcher: Watcher | None = None
         if self.settings.enabled:
             self._watcher = Watcher(
@@ -100,6 +115,11 @@ class Guard:
                 restores=self._policy is not None or self.settings.policy in ("skip", "rollback"),
             )
             self._watcher.on_parameters = self._updated_badly
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """What follows the loop; None when the guard is turned off."""
+        return self._watcher
 
     @property
     def history(self) -> tuple[StepRecord, ...]:
@@ -131,6 +151,7 @@ class Guard:
             self.metrics.append(dict(metrics))
         if self._watcher is not None:
             self._watcher.epoch += 1
+            self._write_health()
 
     def close(self, metrics: Mapping[str, Any] | None = None) -> None:
         """Takes the guard off the optimizers; once more does nothing."""
@@ -141,6 +162,7 @@ class Guard:
             self.metrics.append(dict(metrics))
         if self._watcher is not None:
             self._watcher.detach()
+            self._write_health()
         self._raise_what_could_not_be()
 
     def __enter__(self) -> Self:
@@ -160,9 +182,10 @@ class Guard:
         suspicion = watcher.suspicion
         assert suspicion is not None
         incident = incident_of(suspicion, session, watcher.history, is_complete=is_complete, update=self._update_birth)
+        contents = self._contents(suspicion, watcher)
         self._update_birth = ()
         decision, words = self._decide(incident, watcher)
-        incident = dataclasses.replace(incident, decision=words)
+        incident = self._kept(dataclasses.replace(incident, decision=words), contents)
         self.incidents.append(incident)
         match decision:
             case Decision.WARN:
@@ -180,6 +203,54 @@ class Guard:
         else:
             self._unraised = TrainingIncident(text, incident)
         return decision
+
+    def _contents(self, suspicion: Suspicion, watcher: Watcher) -> Contents | None:
+        """What has to be copied for the bundle before anything is restored."""
+        if self.logdir is None or not self.settings.bundle:
+            return None
+        # The replay has moved the buffers.
+        suspicion.window.state.restore(with_rng=False)
+        contents = Contents.collect(
+            self._tracked, suspicion.window, guard_number=self.number, max_mib=self.settings.max_bundle_mib
+        )
+        if self._update_birth:
+            contents.obstacle = "the update itself made the parameters bad, and what they were before it is gone"
+        return contents
+
+    def _kept(self, incident: Incident, contents: Contents | None) -> Incident:
+        """The incident, written into the run's folder. A disk that is full must not end the training."""
+        if contents is None or self.logdir is None:
+            return incident
+        incident = dataclasses.replace(incident, obstacle=contents.obstacle)
+        try:
+            path = write_bundle(self.logdir, incident, contents)
+        except OSError as error:
+            self._warn_once(f"the incident could not be written to {self.logdir}: {error}")
+            return dataclasses.replace(incident, obstacle=None)
+        return dataclasses.replace(incident, bundle=str(path.absolute()))
+
+    def _write_health(self) -> None:
+        watcher = self._watcher
+        if self.logdir is None or watcher is None or ranks.rank() != 0:
+            return
+        last = watcher.history.records[-1:]
+        health = Health(
+            num_steps=watcher.step,
+            num_epochs=watcher.epoch,
+            num_incidents=len(self.incidents),
+            is_closed=self._is_closed,
+            last=dataclasses.asdict(last[0]) if last else None,
+            metrics=self.metrics,
+        )
+        try:
+            health.write(self.logdir)
+        except OSError as error:
+            self._warn_once(f"the run's health could not be written to {self.logdir}: {error}")
+
+    def _warn_once(self, text: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"runtime_guard: {text}; training goes on", GuardWarning, stacklevel=4)
 
     def _decide(self, incident: Incident, watcher: Watcher) -> tuple[Decision, str]:
         decision = Decision(self.settings.policy) if self._policy is None else self._policy(incident)

@@ -136,6 +136,9 @@ class Incident:
     """The command that shows or fixes it."""
     decision: str = ""
     bundle: str | None = None
+    """The folder with everything that is needed to run the step again."""
+    obstacle: str | None = None
+    """Why the step cannot be run again from its bundle."""
     environment: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
+from runtime_guard import reenact
 from runtime_guard.policy import Decision
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.step import MicroBatch
@@ -16,6 +17,9 @@ Batch = TypeVar("Batch")
 
 class Judge(Protocol):
     """Turns a suspicion and its replay into an incident and a decision."""
+
+    number: int
+    """Which guard of the process it is, in the order in which they were made."""
 
     def judge(self, session: ReplaySession | None, *, is_complete: bool) -> Decision:
         """Raises `TrainingIncident` where that is the decision, and the loop can still be told."""
@@ -30,7 +34,10 @@ class Watched(Generic[Batch]):
         self._judge = judge
 
     def __iter__(self) -> Iterator[Batch]:
-        return _turns(self._loader, self._watcher, self._judge)
+        bundle = reenact.bundle_for(self._judge.number)
+        if bundle is not None:
+            return reenact.turns(bundle, self._watcher)
+        return turns(self._loader, self._watcher, self._judge)
 
     def __len__(self) -> int:
         return len(self._loader)  # type: ignore[arg-type]
@@ -42,7 +49,8 @@ class Watched(Generic[Batch]):
         return getattr(self._loader, name)
 
 
-def _turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
+def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
+    """The loader's batches, and after a bad step the step's batches again."""
     watcher.open()
     watcher.tracked.look_again()
     numbered = enumerate(loader)

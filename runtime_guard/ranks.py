@@ -11,6 +11,11 @@ def rank() -> int:
     return torch.distributed.get_rank() if _is_distributed() else 0
 
 
+def num_ranks() -> int:
+    """How many processes train together; 1 outside of distributed runs."""
+    return torch.distributed.get_world_size() if _is_distributed() else 1
+
+
 def any_rank(flag: bool) -> bool:
     """Whether it is true on at least one rank: one all-reduce of a single float, none outside of distributed runs.
 

@@ -58,7 +58,7 @@ class Settings:
     bundle: bool = True
     """Whether an incident is written into the run's folder."""
     max_bundle_mib: int = 1024
-    """Size in MiB above which tensors are left out of a bundle: optimizer state first, then parameters."""
+    """Size in MiB above which tensors are left out of a bundle: parameters and buffers first, then batches."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -28,7 +28,10 @@ def describe(incident: Incident) -> str:
     if incident.decision:
         lines += _section("Decision", [incident.decision])
     if incident.bundle is not None:
-        lines += _section("Kept in", [incident.bundle, f"runtime-guard replay {short_path(incident.bundle)}"])
+        again = f"runtime-guard replay {short_path(incident.bundle)}"
+        if incident.obstacle is not None:
+            again = f"cannot be run again: {incident.obstacle}"
+        lines += _section("Kept in", [incident.bundle, again])
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ from runtime_guard.state import join_name
 
 _TORCH = str(Path(torch.__file__).parent)
 _OWN = str(Path(runtime_guard.__file__).parent)
+_START = str(Path(_OWN, "script.py"))
 _LIBRARY = sysconfig.get_path("stdlib")
 _ENGINE = str(Path(_TORCH, "autograd", "graph.py"))
 _CHECKPOINT = str(Path(_TORCH, "utils", "checkpoint.py"))
@@ -82,6 +83,8 @@ def user_stack(frame: FrameType | None) -> tuple[Line, ...]:
     """The user's lines from the outermost to the innermost, at most `MAX_STACK` of them."""
     lines: list[Line] = []
     while frame is not None and len(lines) < MAX_STACK:
+        if frame.f_code.co_filename == _START:
+            break  # Above it is the command that started the script.
         if is_user_file(frame.f_code.co_filename):
             lines.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
         frame = frame.f_back

@@ -1,0 +1,140 @@
+"""Runs an incident's step again in a process of its own: the script as it was, up to its first guarded batch."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from runtime_guard.bundle import Bundle, BundleError, load_state
+from runtime_guard.case import incident_of
+from runtime_guard.history import History
+from runtime_guard.incident import Incident
+from runtime_guard.replay.places import is_user_file
+from runtime_guard.replay.session import ReplaySession
+from runtime_guard.script import Script
+from runtime_guard.state import LightState, TensorCopies, Tracked
+from runtime_guard.step import Loss, MicroBatch, Suspicion, Window
+from runtime_guard.stored import unpack, unpack_rng
+from runtime_guard.verdict import short_path
+from runtime_guard.watcher import Watcher
+
+
+class ReenactedError(BaseException):
+    """Ends the script once the step has been run again; no `except Exception` of the script stops it."""
+
+    def __init__(self, incident: Incident) -> None:
+        super().__init__()
+        self.incident = incident
+
+
+_active: list[Bundle] = []
+
+
+def reenact(bundle: Bundle) -> Incident:
+    """Starts the incident's script and returns the new verdict. Raises `BundleError` when that is not possible."""
+    script = bundle.script
+    if bundle.incident.obstacle is not None:
+        raise BundleError(f"this incident cannot be run again: {bundle.incident.obstacle}")
+    if script is None:
+        raise BundleError(f"{bundle.folder} is damaged: it names no script")
+    if not Path(script.folder).is_dir():
+        raise BundleError(f"the folder that the script was started in is gone: {script.folder}")
+    if script.path is not None and not Path(script.path).is_file():
+        raise BundleError(f"the script is gone: {script.path}")
+    before = Path.cwd()
+    os.chdir(script.folder)
+    _active.append(bundle)
+    try:
+        _start(script)
+    except ReenactedError as ended:
+        return ended.incident
+    except BundleError:
+        raise
+    except SystemExit as error:
+        raise BundleError(f"the script left with exit code {error.code} before it came to a guarded batch") from None
+    except Exception as error:
+        raise BundleError(f"the script failed before the step was over: {_where(error)}") from error
+    finally:
+        _active.remove(bundle)
+        os.chdir(before)
+    raise BundleError("the script ended before it came to a guarded batch")
+
+
+def _where(error: BaseException) -> str:
+    """The error with the script's line nearest to it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
+    place = f" at {short_path(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _start(script: Script) -> None:
+    if script.is_attached:
+        from runtime_guard.attach import run_attached
+
+        run_attached(script)
+    else:
+        script.run()
+
+
+def is_active() -> bool:
+    """Whether this process runs an incident again."""
+    return bool(_active)
+
+
+def bundle_for(guard_number: int) -> Bundle | None:
+    """The bundle that a guard's loop has to run again instead of training."""
+    return next((bundle for bundle in _active if bundle.guard_number == guard_number), None)
+
+
+def turns(bundle: Bundle, watcher: Watcher) -> Iterator[Any]:
+    """The bundle's batches, under diagnosis; raises `ReenactedError` after the last one."""
+    tracked = watcher.tracked
+    tracked.look_again()
+    load_state(tracked, bundle.tensors("state"))
+    tensors = bundle.tensors("batches")
+    window = _window(bundle, tracked, tensors)
+    incident = bundle.incident
+    watcher.drop_gradients()
+    suspicion = Suspicion(incident.what, incident.found, incident.optimizer, incident.micro_batch, window, True, 0)
+    watcher.suspicion = suspicion
+    with ReplaySession(tracked) as session:
+        watcher.replay = session
+        for index, micro_batch in enumerate(window.micro_batches):
+            micro_batch.rng.restore()
+            session.begin_micro_batch(index, micro_batch.batch)
+            yield micro_batch.batch
+    history = History(len(incident.history) or 1)
+    for record in incident.history:
+        history.add(record)
+    raise ReenactedError(incident_of(suspicion, session, history))
+
+
+def _window(bundle: Bundle, tracked: Tracked, tensors: dict[str, Any]) -> Window:
+    window = Window(bundle.incident.step, bundle.incident.epoch, LightState(tracked, TensorCopies()))
+    for index, entry in enumerate(bundle.micro_batches):
+        try:
+            batch = unpack(entry["batch"], tensors)
+            rng = unpack_rng(entry["rng"], tensors, f"rng{index}")
+        except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
+            raise BundleError(f"batch {entry.get('number')} cannot be made again: {error}") from None
+        window.micro_batches.append(MicroBatch(batch, entry["number"], rng, ()))
+    # The first run's losses are not kept; without them nothing is compared.
+    window.losses = list[Loss]()
+    return window
+
+
+def is_same_verdict(a: Incident, b: Incident) -> bool:
+    """Whether two verdicts blame the same operation, module, line and sample."""
+    if a.birth is None or b.birth is None:
+        return a.birth is b.birth
+    return _blamed(a) == _blamed(b)
+
+
+def _blamed(incident: Incident) -> tuple[Any, ...]:
+    birth = incident.birth
+    assert birth is not None
+    line = None if birth.place is None else (birth.place.path, birth.place.line)
+    return (birth.kind, birth.phase, birth.operation, birth.value, birth.modules, line, birth.samples, incident.rule)
