@@ -78,7 +78,7 @@ def test_commands_and_options_that_are_shown_exist(page: Path) -> None:
 def test_the_python_example_runs(tmp_path: Path) -> None:
     (example,) = (block for block in blocks(ROOT / "README.md", "python") if "pipeline_lint" in block)
     (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "loss.py").write_text("import torch\n\nloss = torch.log(torch.sigmoid(torch.ones(3)))\n")
+    (tmp_path / "src" / "loss.py").write_text("import torch\n\nloss = torch.log(torch.sigmoid(100 * torch.ones(3)))\n")
     script = tmp_path / "example.py"
     script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{example}")
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)

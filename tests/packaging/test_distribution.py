@@ -16,7 +16,7 @@ import pipeline_lint
 import runtime_guard
 from tests.packaging.working_tree import ROOT, clean_environment, copy_working_tree, without_package_index
 
-FAULTY = "import torch\n\nloss = torch.log(torch.sigmoid(torch.ones(3)))\n"
+FAULTY = "import torch\n\nloss = torch.log(torch.sigmoid(100 * torch.ones(3)))\n"
 
 
 @pytest.fixture(scope="module")
