@@ -129,6 +129,16 @@ def is_near_models(source: Source, node: cst.CSTNode) -> bool:
     )
 
 
+def is_differentiated(source: Source, node: cst.CSTNode) -> bool:
+    """Whether gradients flow where a node stands: in a model or a loss, or among functions of tensors alone.
+
+    A function beside models prepares targets or graphs as often as it is a part of them.
+    """
+    if is_model_or_loss(source, node) or is_loss(source, node):
+        return True
+    return source.fact(_is_torch_alone) and not any(_has_forward(owner) for owner in source.nodes(cst.ClassDef))
+
+
 def is_loss(source: Source, node: cst.CSTNode) -> bool:
     """Whether a node stands in a file, a class or a function that is named after a loss."""
     names = [above.name.value for above in source.ancestors(node) if isinstance(above, cst.FunctionDef | cst.ClassDef)]

@@ -12,7 +12,7 @@ from pipeline_lint.facts.masking.double_where import guard_of, guarded_operand
 from pipeline_lint.facts.masking.exclusions import Exclusion, exclusion_of
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
-from pipeline_lint.facts.trained_code import is_model_or_loss, is_optimizer_code
+from pipeline_lint.facts.trained_code import is_differentiated, is_model_or_loss, is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -89,6 +89,8 @@ def _finding(source: Source, site: Site, exclusion: Exclusion) -> Finding:
     confidence = evidence.confidence
     if not is_model_or_loss(source, site.node) or is_given(site.operands[hazard.operand]):
         confidence = min(confidence, Confidence.LIKELY)
+    if not is_differentiated(source, site.node):
+        confidence = Confidence.POSSIBLE
     place = f"`{shown(source, site.operands[hazard.operand])}` is {_place(hazard.low, hazard.high)}"
     guard = guard_of(source, site, exclusion)
     guarded = guarded_operand(source, site, exclusion, guard) if guard is not None else None
