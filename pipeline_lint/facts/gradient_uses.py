@@ -22,7 +22,7 @@ NO_GRADIENT = frozenset(
 _LOSING_CALLS = frozenset(
     """detach detach_ item tolist numpy long int bool byte argmax argmin argsort bucketize searchsorted nonzero isnan
     isinf isfinite isclose allclose eq ne lt le gt ge equal count_nonzero one_hot logical_not logical_and logical_or
-    size dim numel is_floating_point""".split()
+    size dim numel is_floating_point log_dict log_metrics add_scalar add_scalars add_histogram""".split()
 )
 _LOSING_BUILTINS = frozenset({"int", "float", "round", "bool", "len", "print", "str"})
 _LOSING_ATTRIBUTES = frozenset("data shape dtype device ndim requires_grad".split())
@@ -55,7 +55,14 @@ def _end_of_expression(source: Source, node: cst.CSTNode) -> cst.CSTNode | None:
                 return None
             case cst.Lambda() | cst.NamedExpr() | cst.Yield():
                 return above
-            case cst.BaseExpression() | cst.Arg() | cst.Element() | cst.SubscriptElement() | cst.Index():
+            case cst.Call(func=cst.Attribute(attr=cst.Name(value="log")), args=[cst.Arg(value=first), *_]) if (
+                isinstance(first, cst.SimpleString | cst.FormattedString | cst.Dict)
+            ):
+                # `self.log("loss", loss)` of a trainer, `wandb.log({...})`.
+                return None
+            case cst.BaseExpression() | cst.Arg() | cst.Element() | cst.DictElement() | cst.SubscriptElement():
+                below = above
+            case cst.Index():
                 below = above
             case _:
                 return above

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import libcst as cst
+
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.division.spreads import biased, is_of_several, why_one
+from pipeline_lint.facts.gradient_uses import GradientUses
 from pipeline_lint.facts.guarding import shown
 from pipeline_lint.facts.ranges.analysis import Ranges
+from pipeline_lint.facts.ranges.value import Evidence
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
+
+_OF_A_RARE_BATCH = frozenset({"a batch of one", "an episode of one step"})
 
 
 class StdOfOne(Rule):
@@ -58,6 +64,8 @@ class StdOfOne(Rule):
             if site.input.empty is not None or is_of_several(source, site):
                 continue
             evidence = why_one(source, site)
+            if evidence.witness in _OF_A_RARE_BATCH and _is_only_read(source, site.node):
+                evidence = Evidence(Confidence.POSSIBLE, evidence.witness)
             because = f" ({evidence.witness})" if evidence.confidence > Confidence.POSSIBLE else ""
             yield Finding(
                 at=site.node,
@@ -67,3 +75,9 @@ class StdOfOne(Rule):
                 witness=evidence.witness,
                 fix=lambda site=site: biased(source, site),  # type: ignore[misc]
             )
+
+
+def _is_only_read(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a spread is logged or compared, where one NaN among the values of an epoch does no harm."""
+    uses = source.fact(GradientUses)
+    return uses.is_off(node) or uses.are_lost(node)
