@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,8 +15,8 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from typing_extensions import Self
 
-from runtime_guard import ranks, reenact
-from runtime_guard.bundle import Contents, write_bundle
+from runtime_guard import reenact
+from runtime_guard.arguments import by_name
 from runtime_guard.case import incident_of
 from runtime_guard.gate import Gate
 from runtime_guard.health import Health
@@ -25,10 +25,10 @@ from runtime_guard.loop import Watched
 from runtime_guard.policy import Decision, Policy
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.replay.update import birth_in_update
+from runtime_guard.run_folder import RunFolder
 from runtime_guard.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
 from runtime_guard.state import Stateful, Tracked
-from runtime_guard.step import Suspicion
 from runtime_guard.verdict import describe
 from runtime_guard.watcher import Watcher
 
@@ -37,10 +37,6 @@ Batch = TypeVar("Batch")
 
 class IncidentWarning(UserWarning):
     """An incident after which training goes on; its text is the verdict."""
-
-
-class GuardWarning(UserWarning):
-    """Something that the guard itself could not do."""
 
 
 _numbers = itertools.count()
@@ -92,12 +88,13 @@ class Guard:
             self._policy = policy
         # What is run again must not write over what it was.
         self.logdir = None if logdir is None or reenact.is_active() else Path(logdir)
+        self._folder = RunFolder(self.logdir, self.settings)
         self.incidents: list[Incident] = []
         self.metrics: list[dict[str, Any]] = []
         schedulers = list(scheduler) if isinstance(scheduler, (list, tuple)) else [scheduler]
         self._tracked = Tracked(
-            _named(model, nn.Module, "model"),
-            _named(optimizer, Optimizer, "optimizer"),
+            by_name(model, nn.Module, "model"),
+            by_name(optimizer, Optimizer, "optimizer"),
             [scaler] if scaler is not None and scaler.is_enabled() else [],
             [*schedulers, *state],  # type: ignore[list-item]
         )
@@ -105,7 +102,6 @@ class Guard:
         self._update_birth: tuple[Birth, ...] = ()
         self._unraised: TrainingIncident | None = None
         self._is_closed = False
-        self._has_warned = False
         self._watcher: Watcher | None = None
         if self.settings.enabled:
             self._watcher = Watcher(
@@ -114,7 +110,7 @@ class Guard:
                 lets_bad_updates_pass=self._policy is not None or self.settings.policy == "warn",
                 restores=self._policy is not None or self.settings.policy in ("skip", "rollback"),
             )
-            self._watcher.on_parameters = self._updated_badly
+            self._watcher.hooks.on_parameters = self._updated_badly
 
     @property
     def watcher(self) -> Watcher | None:
@@ -165,6 +161,21 @@ class Guard:
             self._write_health()
         self._raise_what_could_not_be()
 
+    def _write_health(self) -> None:
+        watcher = self._watcher
+        if watcher is None:
+            return
+        last = watcher.history.records[-1:]
+        health = Health(
+            num_steps=watcher.step,
+            num_epochs=watcher.epoch,
+            num_incidents=len(self.incidents),
+            is_closed=self._is_closed,
+            last=dataclasses.asdict(last[0]) if last else None,
+            metrics=self.metrics,
+        )
+        self._folder.write_health(health)
+
     def __enter__(self) -> Self:
         return self
 
@@ -182,18 +193,12 @@ class Guard:
         suspicion = watcher.suspicion
         assert suspicion is not None
         incident = incident_of(suspicion, session, watcher.history, is_complete=is_complete, update=self._update_birth)
-        contents = self._contents(suspicion, watcher)
+        contents = self._folder.collect(self._tracked, suspicion, self.number, has_gone=bool(self._update_birth))
         self._update_birth = ()
         decision, words = self._decide(incident, watcher)
-        incident = self._kept(dataclasses.replace(incident, decision=words), contents)
+        incident = self._folder.keep(dataclasses.replace(incident, decision=words), contents)
         self.incidents.append(incident)
-        match decision:
-            case Decision.WARN:
-                watcher.restore_after()
-            case Decision.ROLLBACK:
-                watcher.roll_back()
-            case _ if watcher.can_restore(suspicion):
-                watcher.restore_before(suspicion)
+        watcher.restore(decision)
         watcher.resolved(decision)
         text = describe(incident)
         if decision is not Decision.RAISE:
@@ -204,54 +209,6 @@ class Guard:
             self._unraised = TrainingIncident(text, incident)
         return decision
 
-    def _contents(self, suspicion: Suspicion, watcher: Watcher) -> Contents | None:
-        """What has to be copied for the bundle before anything is restored."""
-        if self.logdir is None or not self.settings.bundle:
-            return None
-        # The replay has moved the buffers.
-        suspicion.window.state.restore(with_rng=False)
-        contents = Contents.collect(
-            self._tracked, suspicion.window, guard_number=self.number, max_mib=self.settings.max_bundle_mib
-        )
-        if self._update_birth:
-            contents.obstacle = "the update itself made the parameters bad, and what they were before it is gone"
-        return contents
-
-    def _kept(self, incident: Incident, contents: Contents | None) -> Incident:
-        """The incident, written into the run's folder. A disk that is full must not end the training."""
-        if contents is None or self.logdir is None:
-            return incident
-        incident = dataclasses.replace(incident, obstacle=contents.obstacle)
-        try:
-            path = write_bundle(self.logdir, incident, contents)
-        except OSError as error:
-            self._warn_once(f"the incident could not be written to {self.logdir}: {error}")
-            return dataclasses.replace(incident, obstacle=None)
-        return dataclasses.replace(incident, bundle=str(path.absolute()))
-
-    def _write_health(self) -> None:
-        watcher = self._watcher
-        if self.logdir is None or watcher is None or ranks.rank() != 0:
-            return
-        last = watcher.history.records[-1:]
-        health = Health(
-            num_steps=watcher.step,
-            num_epochs=watcher.epoch,
-            num_incidents=len(self.incidents),
-            is_closed=self._is_closed,
-            last=dataclasses.asdict(last[0]) if last else None,
-            metrics=self.metrics,
-        )
-        try:
-            health.write(self.logdir)
-        except OSError as error:
-            self._warn_once(f"the run's health could not be written to {self.logdir}: {error}")
-
-    def _warn_once(self, text: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(f"runtime_guard: {text}; training goes on", GuardWarning, stacklevel=4)
-
     def _decide(self, incident: Incident, watcher: Watcher) -> tuple[Decision, str]:
         decision = Decision(self.settings.policy) if self._policy is None else self._policy(incident)
         if not isinstance(decision, Decision):
@@ -260,7 +217,7 @@ class Guard:
         assert suspicion is not None
         if decision is Decision.SKIP and not watcher.can_restore(suspicion):
             decision = Decision.ROLLBACK
-        if decision is Decision.ROLLBACK and watcher.rolling_step is None:
+        if decision is Decision.ROLLBACK and not watcher.restoration.has_snapshot:
             return Decision.RAISE, "raised, because there is no snapshot to return to"
         return watcher.retries.bounded(decision)
 
@@ -274,22 +231,3 @@ class Guard:
         error, self._unraised = self._unraised, None
         if error is not None:
             raise error
-
-
-def _named(value: Any, kind: type, word: str) -> dict[str, Any]:
-    """One or several objects by name; a single one has no name."""
-    if isinstance(value, kind):
-        return {"": value}
-    items: Iterator[tuple[str, Any]] | Iterable[tuple[str, Any]]
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        items = ((f"{word}{index}" if len(value) > 1 else "", item) for index, item in enumerate(value))
-    else:
-        raise TypeError(f"{word} is a {type(value).__name__}, expected a {kind.__name__}, or several in a dict or list")
-    found = dict(items)
-    for name, item in found.items():
-        if not isinstance(item, kind):
-            where = f"{word} {name!r}" if name else word
-            raise TypeError(f"{where} is a {type(item).__name__}, expected a {kind.__name__}")
-    return found

@@ -97,11 +97,11 @@ def turns(bundle: Bundle, watcher: Watcher) -> Iterator[Any]:
     tensors = bundle.tensors("batches")
     window = _window(bundle, tracked, tensors)
     incident = bundle.incident
-    watcher.drop_gradients()
+    watcher.restoration.drop_gradients()
     suspicion = Suspicion(incident.what, incident.found, incident.optimizer, incident.micro_batch, window, True, 0)
-    watcher.suspicion = suspicion
+    watcher.hooks.suspicion = suspicion
     with ReplaySession(tracked) as session:
-        watcher.replay = session
+        watcher.hooks.replay = session
         for index, micro_batch in enumerate(window.micro_batches):
             micro_batch.rng.restore()
             session.begin_micro_batch(index, micro_batch.batch)

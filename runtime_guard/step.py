@@ -47,6 +47,20 @@ class Window:
     num_updates: int = 0
     """Updates attempted so far, by whatever optimizer."""
 
+    def add_loss(self, loss: Tensor, name: str) -> None:
+        """A loss of the current micro-batch, once; a name that the user gave stays."""
+        value = loss.detach()
+        known = [item for item in self.losses if item.value.data_ptr() == value.data_ptr() and value.numel() > 0]
+        if known and known[-1].micro_batch == len(self.micro_batches) - 1:
+            known[-1].name = name if known[-1].name == "loss" else known[-1].name
+            return
+        self.losses.append(Loss(name, value, len(self.micro_batches) - 1))
+
+    def drop_last_micro_batch(self) -> None:
+        """The loop body did nothing with it that the guard looks at."""
+        self.micro_batches.pop()
+        self.losses = [loss for loss in self.losses if loss.micro_batch < len(self.micro_batches)]
+
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from runtime_guard import Guard, Incident, Settings
 from runtime_guard.bundle import Bundle, BundleError, bundles_of
-from runtime_guard.guard import GuardWarning
+from runtime_guard.run_folder import GuardWarning
 from runtime_guard.state import RngState
 from runtime_guard.stored import NotStorableError, Packer, pack_rng, unpack, unpack_rng
 
