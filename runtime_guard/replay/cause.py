@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runtime_guard.advice import MASKS
 from runtime_guard.incident import Birth, Link
-from runtime_guard.replay.births import Event, ancestors
+from runtime_guard.replay.events import Event, ancestors
 from runtime_guard.replay.places import ModuleStack, place_of
 
 _MAX_LINKS = 12

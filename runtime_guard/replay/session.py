@@ -17,7 +17,8 @@ from typing_extensions import Self
 
 from runtime_guard import taps
 from runtime_guard.finiteness import bad_samples
-from runtime_guard.replay.births import BirthWatch, Event
+from runtime_guard.replay.births import BirthWatch
+from runtime_guard.replay.events import Event
 from runtime_guard.replay.places import ModuleStack
 from runtime_guard.state import Tracked
 

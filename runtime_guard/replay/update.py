@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 from runtime_guard.finiteness import Level, level_of
 from runtime_guard.gate import Gate
 from runtime_guard.incident import Birth
-from runtime_guard.replay.births import BirthWatch, Event
+from runtime_guard.replay.births import BirthWatch
 from runtime_guard.replay.cause import birth_of
+from runtime_guard.replay.events import Event
 from runtime_guard.replay.places import ModuleStack, place_of, user_stack
 from runtime_guard.state import Tracked
 
