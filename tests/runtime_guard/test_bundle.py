@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -21,8 +20,7 @@ from runtime_guard.bundle import Bundle, BundleError, bundles_of
 from runtime_guard.run_folder import GuardWarning
 from runtime_guard.state import RngState
 from runtime_guard.stored import NotStorableError, Packer, pack_rng, unpack, unpack_rng
-
-ROOT = Path(__file__).parents[2]
+from tests.runtime_guard.processes import ROOT, python
 
 
 class Pair(NamedTuple):
@@ -194,11 +192,7 @@ print(len(train(Path(sys.argv[1]), good_and_bad())), "incidents")
 
 
 def start(folder: Path, setup: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    code = SCRIPT.format(setup=setup)
-    return subprocess.run(
-        [sys.executable, "-c", code, str(folder)], env=environment, capture_output=True, text=True, check=False
-    )
+    return python(ROOT, "-c", SCRIPT.format(setup=setup), str(folder))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of POSIX processes")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from runtime_guard.bundle import Bundle, BundleError
+from tests.runtime_guard.processes import fresh_python, python
 
-ROOT = Path(__file__).parents[2]
 Project = Callable[..., Path]
 Edit = Callable[[str, str | None], None]
 
@@ -114,13 +111,6 @@ for batch in torch.utils.data.DataLoader(data[rank::2], batch_size=8):
 os.write(1, f"{rank} {losses}\\n".encode())   # In one piece: two processes share the pipe.
 dist.destroy_process_group()
 """
-
-
-def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -251,25 +241,25 @@ def test_a_script_that_knows_nothing_of_the_guard_prints_the_same_under_it(
 
 
 def test_a_fault_in_a_script_that_knows_nothing_of_the_guard_is_named_and_run_again(folder: Path) -> None:
-    done = python(folder, "-m", "runtime_guard", "run", "--logdir", "attached", "bare.py")
+    done = fresh_python(folder, "-m", "runtime_guard", "run", "--logdir", "attached", "bare.py")
     assert done.returncode == 1
     assert "log made inf" in done.stderr
     assert "head (Head)" in done.stderr
     assert "click" not in done.stderr, "the stack begins with the script, not with the command"
     (bundle,) = (folder / "attached" / "incidents").iterdir()
-    again = python(folder, "-m", "runtime_guard", "replay", str(bundle))
+    again = fresh_python(folder, "-m", "runtime_guard", "replay", str(bundle))
     assert again.returncode == 0, again.stdout + again.stderr
 
 
 def test_two_processes_under_torchrun_print_the_same_and_tell_incidents(folder: Path) -> None:
     (folder / "parallel.py").write_text(PARALLEL)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    bare = python(folder, *torchrun, "parallel.py", "--healthy")
-    guarded = python(folder, *torchrun, "-m", "runtime_guard", "run", "parallel.py", "--healthy")
+    bare = fresh_python(folder, *torchrun, "parallel.py", "--healthy")
+    guarded = fresh_python(folder, *torchrun, "-m", "runtime_guard", "run", "parallel.py", "--healthy")
     assert guarded.returncode == 0, guarded.stderr
     assert sorted(guarded.stdout.splitlines()) == sorted(bare.stdout.splitlines())
     assert len(bare.stdout.splitlines()) == 2
-    bad = python(folder, *torchrun, "-m", "runtime_guard", "run", "--logdir", "two", "parallel.py")
+    bad = fresh_python(folder, *torchrun, "-m", "runtime_guard", "run", "--logdir", "two", "parallel.py")
     assert bad.returncode == 1
     assert "rank 1), log made inf" in bad.stderr
     assert "cannot be run again: it happened in one of 2 processes" in bad.stderr
