@@ -14,8 +14,11 @@ from pipeline_lint.diagnostic import Diagnostic, Failure, Place
 from pipeline_lint.engine.cache import Cache, content_key
 from pipeline_lint.engine.catalog import selected_rules
 from pipeline_lint.engine.check import check_bytes, diagnostic_of, rule_failure, summary_key
-from pipeline_lint.engine.dependencies import Dependency, file_digest
+from pipeline_lint.engine.dependencies import Dependency, file_digest, folder_digest
+from pipeline_lint.engine.files import discover
+from pipeline_lint.engine.find_files import file_options
 from pipeline_lint.engine.result import FileResult, Outcome
+from pipeline_lint.engine.roots import project_root
 from pipeline_lint.engine.suppress import UNUSED_CODE, apply_suppressions, matches_selector
 from pipeline_lint.facts.project import Project
 from pipeline_lint.parsing import with_deep_stack
@@ -38,6 +41,7 @@ class SummaryLoader:
         settings_digest: str,
         contents: Mapping[str, bytes],
         cache: Cache | None,
+        given: Sequence[str] = (),
         *,
         reads_disk: bool,
     ) -> None:
@@ -46,14 +50,45 @@ class SummaryLoader:
         self._contents = contents
         self._cache = cache
         self._reads_disk = reads_disk
+        self._given = tuple(given)
         self._loaded: dict[str, FileResult | None] = {}
+        self._read: set[str] = set()
+        self._searched: str | None = None
         self._present: dict[str, bool] = {}
         self._in_memory = {path for given in contents for path in _with_folders(given)}
 
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
-        contents = [Dependency(path, file_digest(path)) for path in sorted(self._loaded)]
-        return (*contents, *(Dependency(path, present) for path, present in sorted(self._present.items())))
+        others = self._read - set(self._given)
+        contents = [Dependency(path, file_digest(path)) for path in sorted(others.union(self._loaded))]
+        folders = [Dependency(self._searched, folder_digest(self._searched))] if self._searched is not None else []
+        return (*contents, *folders, *(Dependency(path, present) for path, present in sorted(self._present.items())))
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a file; None where there is none."""
+        data = self._contents.get(path)
+        if data is not None or not self._reads_disk:
+            return data
+        self._read.add(path)
+        with contextlib.suppress(OSError):
+            return Path(path).read_bytes()
+        return None
+
+    def list_paths(self) -> list[str]:
+        """The Python files of the project that the given files belong to, named as the given ones are."""
+        if not self._reads_disk or not self._given:
+            return list(self._contents)
+        first = Path(self._given[0])
+        root = project_root(self._given)
+        self._searched = str(root)
+        found = discover([str(root)], file_options(self._settings)).files
+        known = {os.path.abspath(path): path for path in (*self._given, *self._contents)}  # noqa: PTH100
+        paths = []
+        for path in found:
+            place = os.path.abspath(path)  # noqa: PTH100
+            named = known.get(place)
+            paths.append(named if named is not None else place if first.is_absolute() else os.path.relpath(place))
+        return paths
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder at an absolute path."""
@@ -131,7 +166,14 @@ def _project_findings(
     project_rules = [rule for rule in rules if isinstance(rule, ProjectRule)]
     if not summaries or not project_rules:
         return []
-    project = Project(summaries, load=loader.load, exists=loader.exists)
+    project = Project(
+        summaries,
+        load=loader.load,
+        exists=loader.exists,
+        read=loader.read,
+        list_paths=loader.list_paths,
+        given=results,
+    )
     found = []
     for rule in project_rules:
         try:

@@ -154,7 +154,7 @@ class Checker:
         from pipeline_lint.engine.project import SummaryLoader, conclude
 
         cache, reads_disk = self._cache(settings), self._options.reads_disk
-        loader = SummaryLoader(settings, settings_digest, contents, cache, reads_disk=reads_disk)
+        loader = SummaryLoader(settings, settings_digest, contents, cache, list(results), reads_disk=reads_disk)
         return conclude(settings, results, loader)
 
     def _settings_digest(self, settings: Settings) -> str:

@@ -17,6 +17,7 @@ from pipeline_lint.facts.modules import LOCAL, ClassSummary, Imported, summarize
 from pipeline_lint.source import Source
 
 Summary = TypeVar("Summary")
+Fact = TypeVar("Fact")
 Loader = Callable[[str, Callable[[Source], Any]], Any]
 
 _Found = ClassSummary | str | None
@@ -54,6 +55,8 @@ class Project:
     gives the summary of any other file: `load(path, summarize)` is None where there is no such Python file. It is asked
     only for files that an import of a known file can mean, so what is found does not depend on which files were given.
     `exists` says whether there is a file or folder at an absolute path; a file is loaded only where it says so.
+    `read` gives the bytes of a file, and `list_paths` the Python files of the whole project, those to check among them:
+    for what has to look at every file.
     """
 
     def __init__(
@@ -61,9 +64,18 @@ class Project:
         summaries: Mapping[str, Mapping[str, Any]],
         load: Loader | None = None,
         exists: Callable[[str], bool] = lambda _: False,
+        read: Callable[[str], bytes | None] = lambda _: None,
+        list_paths: Callable[[], Sequence[str]] | None = None,
+        given: Collection[str] = (),
     ) -> None:
         self._summaries = summaries
         self._load = load
+        self.exists = exists
+        self.read = read
+        self.given = frozenset(given) or frozenset(summaries)
+        """The files to check, those without a summary included."""
+        self._list_paths = list_paths
+        self._facts: dict[object, Any] = {}
         self._files = ModuleFiles(summaries, exists)
         self._given = {absolute(path): path for path in summaries}
         self._loaded: dict[tuple[str, str], Any] = {}
@@ -73,6 +85,22 @@ class Project:
     def paths(self) -> tuple[str, ...]:
         """The files to check, in a stable order."""
         return tuple(sorted(self._summaries))
+
+    @property
+    def files(self) -> ModuleFiles:
+        """Finds the file that an import means."""
+        return self._files
+
+    def all_paths(self) -> tuple[str, ...]:
+        """The Python files of the whole project, in a stable order."""
+        return tuple(sorted({*self.given, *(self._list_paths() if self._list_paths is not None else ())}))
+
+    def fact(self, kind: Callable[[Project], Fact]) -> Fact:
+        """What `kind` finds out about the project, computed once."""
+        if kind not in self._facts:
+            self._facts[kind] = kind(self)
+        result: Fact = self._facts[kind]
+        return result
 
     def summary(self, summarize: Callable[[Source], Summary], path: str) -> Summary | None:
         """What `summarize` says of a file; None where there is no such file."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts import torch_api
 from pipeline_lint.facts.membership import module_confidence
 from pipeline_lint.facts.modules import summarize_classes
 from pipeline_lint.facts.outputs.naming import count, legacy_free, proposal, related_returns
 from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.facts.project import Project
+from pipeline_lint.refactor.outputs import Target
+from pipeline_lint.refactor.plan import Proposal, propose
 from pipeline_lint.rule import Finding, ProjectRule
 
 _CONTRACT_NAMES = ("Cell", "GRU", "LSTM", "MultiheadAttention", "RNN")
@@ -69,9 +72,16 @@ class TupleReturningForward(ProjectRule):
     code = "TRN101"
     triggers = ("forward",)
     summaries = (summarize_classes,)
+    options = {"output-style": "constants"}  # noqa: RUF012
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         """One finding for each `forward`, at the first tuple."""
+        found = list(self._find(project))
+        proposals = propose(project, [target for target, _ in found], str(self.settings["output-style"]))
+        for target, confidence in found:
+            yield _finding(target, confidence, proposals[target.key])
+
+    def _find(self, project: Project) -> Iterator[tuple[Target, Confidence]]:
         for summary in project.classes():
             method = summary.outputs.get("forward")
             if method is None or method.is_static or method.is_generator:
@@ -82,14 +92,19 @@ class TupleReturningForward(ProjectRule):
             confidence = module_confidence(project, summary)
             if confidence is None or project.is_subclass(summary, torch_api.TUPLE_MODULES):
                 continue
-            first = positional[0]
-            assert first.place is not None
-            yield Finding(
-                first.place,
-                _message(summary.name, first),
-                confidence=confidence,
-                related=related_returns(positional[1:]),
-            )
+            yield Target(summary, "forward", tuple(positional)), confidence
+
+
+def _finding(target: Target, confidence: Confidence, proposal: Proposal) -> Finding:
+    first, *others = target.outputs
+    assert first.place is not None
+    return Finding(
+        first.place,
+        _message(target.summary.name, first) + proposal.remark,
+        confidence=confidence,
+        fix=proposal.fix,
+        related=(*related_returns(others), *proposal.doubts),
+    )
 
 
 def _message(name: str, output: Output) -> str:

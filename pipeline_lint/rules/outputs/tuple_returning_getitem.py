@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.membership import dataset_confidence
 from pipeline_lint.facts.modules import ClassSummary, summarize_classes
 from pipeline_lint.facts.outputs.naming import count, proposal, related_returns
 from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.facts.project import Project
+from pipeline_lint.refactor.outputs import Target
+from pipeline_lint.refactor.plan import Proposal, propose
 from pipeline_lint.rule import Finding, ProjectRule
 
 _METHODS = ("__getitem__", "__getitems__", "__iter__")
@@ -63,10 +66,16 @@ class TupleReturningGetitem(ProjectRule):
     code = "TRN102"
     triggers = _METHODS
     summaries = (summarize_classes,)
-    options = {"allow-pairs": False}  # noqa: RUF012
+    options = {"allow-pairs": False, "output-style": "constants"}  # noqa: RUF012
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         """One finding for each method, at its first tuple."""
+        found = list(self._find(project))
+        proposals = propose(project, [target for target, _ in found], str(self.settings["output-style"]))
+        for target, confidence in found:
+            yield _finding(target, confidence, proposals[target.key])
+
+    def _find(self, project: Project) -> Iterator[tuple[Target, Confidence]]:
         for summary in project.classes():
             for name in _METHODS:
                 positional = self._positional(summary, name)
@@ -75,14 +84,7 @@ class TupleReturningGetitem(ProjectRule):
                 confidence = dataset_confidence(project, summary)
                 if confidence is None:
                     break
-                first = positional[0]
-                assert first.place is not None
-                yield Finding(
-                    first.place,
-                    _message(summary, name, first),
-                    confidence=confidence,
-                    related=related_returns(positional[1:]),
-                )
+                yield Target(summary, name, tuple(positional)), confidence
 
     def _positional(self, summary: ClassSummary, name: str) -> list[Output]:
         """The samples that are tuples; of `__iter__` only those that it yields."""
@@ -93,6 +95,18 @@ class TupleReturningGetitem(ProjectRule):
 
     def _is_allowed(self, output: Output) -> bool:
         return bool(self.settings["allow-pairs"]) and output.shape.num_values == 2 and output.shape.is_exact
+
+
+def _finding(target: Target, confidence: Confidence, proposal: Proposal) -> Finding:
+    first, *others = target.outputs
+    assert first.place is not None
+    return Finding(
+        first.place,
+        _message(target.summary, target.method, first) + proposal.remark,
+        confidence=confidence,
+        fix=proposal.fix,
+        related=(*related_returns(others), *proposal.doubts),
+    )
 
 
 def _message(summary: ClassSummary, method: str, output: Output) -> str:

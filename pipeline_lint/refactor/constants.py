@@ -1,0 +1,122 @@
+"""The constants that name keys: those that are there already, new ones, and the file that they live in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from pipeline_lint.refactor.imports import Importer, is_reachable
+from pipeline_lint.refactor.machine import Machine
+from pipeline_lint.refactor.program import ModuleCode
+from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, end_of_line, newline_of
+from pipeline_lint.refactor.tokens import Text
+
+
+class Constants:
+    """Constants for the keys of one output, and how each file writes them."""
+
+    def __init__(self, machine: Machine, rewriting: Rewriting, prefix: str) -> None:
+        self._machine = machine
+        self._rewriting = rewriting
+        self._prefix = prefix
+
+    def declare(self, keys: tuple[str, ...], maker: ModuleCode, users: Iterable[ModuleCode]) -> dict[ModuleCode, list[str]]:
+        """The code of each key in the maker's file and in those of its users.
+
+        Raises `CannotRewrite` where no file can hold the constants for all, or a name is taken.
+        """
+        files = list(dict.fromkeys([maker, *users]))
+        home = self._home(maker, files)
+        names: list[str] = []
+        new: list[tuple[str, str]] = []
+        for key in keys:
+            existing = self._existing(home, key)
+            name = existing or self._new_name(home, key)
+            names.append(name)
+            if existing is None:
+                new.append((name, key))
+        self._define(home, new)
+        importer = Importer(self._machine, self._rewriting)
+        written = {home: names}
+        for code in files:
+            if code is not home:
+                known = [self._existing(code, key) for key in keys]
+                missing = [name for name, found in zip(names, known, strict=True) if found is None]
+                references = importer.refer(code, home, missing) if missing else {}
+                written[code] = [found or references[name] for name, found in zip(names, known, strict=True)]
+        return written
+
+    def _home(self, maker: ModuleCode, files: list[ModuleCode]) -> ModuleCode:
+        for candidate in files:
+            if all(is_reachable(self._machine, candidate, code) for code in files):
+                return candidate
+        raise CannotRewrite(
+            f"constants in {maker.path} would be imported in a circle by "
+            + ", ".join(code.path for code in files if not is_reachable(self._machine, maker, code))
+        )
+
+    def _existing(self, code: ModuleCode, key: str) -> str | None:
+        """A constant of the file, its own or imported, that holds the key and is called after it."""
+        for name in self._machine.global_names(code):
+            if name.isupper() and name.endswith(key.upper()):
+                value = self._machine.peek(("global", code, name))
+                if len(value) == 1 and isinstance(token := next(iter(value)), Text) and token.text == key:
+                    return name
+        return None
+
+    def _new_name(self, home: ModuleCode, key: str) -> str:
+        name = f"{self._prefix}_{key.upper()}"
+        for candidate in (name, f"{name}_KEY"):
+            if candidate not in home.names:
+                return candidate
+        raise CannotRewrite(f"{home.path} calls something else `{name}`")
+
+    def _define(self, home: ModuleCode, new: list[tuple[str, str]]) -> None:
+        """Puts the constants below the imports, or to those that are there."""
+        if not new:
+            return
+        newline = newline_of(home)
+        lines = [f'{name} = "{key}"' for name, key in new]
+        body = home.tree.body
+        imports = [index for index, each in enumerate(body) if _is_import(each)]
+        last = imports[-1] if imports else 0 if body and _is_docstring(body[0]) else -1
+        first_definition = next((i for i, each in enumerate(body) if isinstance(each, ast.FunctionDef | ast.ClassDef)), len(body))
+        if last > first_definition:
+            last = max((index for index in imports if index < first_definition), default=-1)
+        siblings = [index for index, each in enumerate(body[:first_definition]) if self._is_sibling(each) and index > last]
+        if siblings:
+            _, end = home.span(body[siblings[-1]])
+            self._rewriting.insert(home, end_of_line(home.text, end), "".join(newline + line for line in lines))
+        elif last >= 0:
+            _, end = home.span(body[last])
+            offset = end_of_line(home.text, end)
+            self._rewriting.insert(home, offset, newline + "".join(newline + line for line in lines) + _gap(home, offset))
+        else:
+            start = home.span(body[0])[0]
+            self._rewriting.insert(home, start, newline.join(lines) + newline * 3)
+
+    def _is_sibling(self, statement: ast.stmt) -> bool:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str())):
+                return name.startswith(f"{self._prefix}_")
+        return False
+
+
+def _gap(home: ModuleCode, offset: int) -> str:
+    """Nothing where a blank line follows, else one."""
+    newline = newline_of(home)
+    following = home.text[offset : offset + 3 * len(newline)]
+    return "" if following.startswith(newline * 2) or not following.strip() else newline
+
+
+def _is_import(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Import() | ast.ImportFrom():
+            return True
+        case ast.Try(body=body):
+            return all(isinstance(each, ast.Import | ast.ImportFrom) for each in body)
+    return False
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

@@ -1,0 +1,126 @@
+"""What keeps a refactoring from being proven: uses that are not followed, and hands that code outside the project."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+from pipeline_lint.diagnostic import Place
+from pipeline_lint.refactor.machine import Machine
+from pipeline_lint.refactor.outputs import Group
+from pipeline_lint.refactor.program import ModuleCode
+from pipeline_lint.refactor.rewriting import place_of
+from pipeline_lint.refactor.tokens import NOTHING, Box, Instance
+from pipeline_lint.refactor.uses import Use
+
+Doubt = tuple[Place, str]
+_LOADING = re.compile(r"load|data|batch|_set|_iter|iterator|sampler|dl$|ds$", re.IGNORECASE)
+_NO_MODULES = re.compile(r"^(split|chunk|unbind|size|shape|items|values|topk|max|min|sort|meshgrid|zip|load|get_\w+|read\w*)$")
+
+
+def foreign_tokens(use: Use, group: Group) -> str | None:
+    """What a use may get besides the group's outputs, in words; None where there is nothing."""
+    others = [token for token in use.value if token not in group.sites and token is not NOTHING]
+    if use.kind == "isinstance":
+        others = [t for t in others if not isinstance(t, Instance) and not (isinstance(t, Box) and t.kind == "dict")]
+    if not others:
+        return None
+    boxes = [token for token in others if isinstance(token, Box)]
+    if boxes:
+        box = boxes[0]
+        row = getattr(box.node, "lineno", 1)
+        return f"it may also get what {box.code.path}:{row} makes"
+    return "it may also get something else"
+
+
+def doubts_about(machine: Machine, group: Group, exists: Callable[[str], bool]) -> Iterator[Doubt]:
+    """Why there may be consumers that are not seen."""
+    for producer in group.producers:
+        info = producer.info
+        name = f"`{info.name.rpartition('.')[2]}`"
+        for escape in machine.uses.escapes.values():
+            if machine.method(escape.info, producer.target.method) is producer.function:
+                yield place_of(escape.code, escape.node), f"{name} is handed to {escape.receiver}"
+        makers = [each for each in machine.uses.constructed if info in machine.lineage(each)]
+        if not makers:
+            yield info.code.document.place(*_name_span(info.code, info.node)), f"{name} is constructed nowhere in the project"
+        elif not any(use.kind != "return" for use in group.uses):
+            yield info.code.document.place(*_name_span(info.code, info.node)), f"nothing in the project uses the results of {name}"
+        package = _installed_package(info.code, exists)
+        if package is not None and not info.name.startswith("_"):
+            place = info.code.document.place(*_name_span(info.code, info.node))
+            yield place, f"{name} can be imported from the installed package `{package}`"
+    if machine.is_exhausted:
+        yield place_of(group.producers[0].info.code, group.producers[0].info.node), "the project is too involved to be followed to the end"
+    yield from _possible_consumers(machine, group)
+
+
+def _name_span(code: ModuleCode, node: ast.ClassDef) -> tuple[int, int]:
+    start, _ = code.span(node)
+    start = code.text.index(node.name, start)
+    return start, start + len(node.name)
+
+
+def _possible_consumers(machine: Machine, group: Group) -> Iterator[Doubt]:
+    """Unpackings of as many values of something unknown, which may be the model or the loader."""
+    is_dataset = any(producer.target.method != "forward" for producer in group.producers)
+    num_values = next(iter(group.sites)).num_values
+    for use in machine.uses.unknown_unpacks.values():
+        if (use.node, use.kind) in machine.uses.uses or use.kind != "unpack":
+            continue
+        assert isinstance(use.node, ast.Tuple | ast.List)
+        if len(use.node.elts) != num_values or any(isinstance(each, ast.Starred) for each in use.node.elts):
+            continue
+        source = _source_of(use.code, use.node)
+        if source is not None and _may_be_ours(source, is_dataset=is_dataset):
+            what = "sample" if is_dataset else "result"
+            yield place_of(use.code, use.node), f"`{ast.unparse(source)}` is not known here, and this may be its {what}"
+
+
+def _source_of(code: ModuleCode, target: ast.AST) -> ast.expr | None:
+    """The expression whose result, or whose items, a target gets."""
+    holder = code.parents.get(target)
+    if isinstance(holder, ast.Tuple) and isinstance(code.parents.get(holder), ast.For | ast.comprehension):
+        holder = code.parents.get(holder)
+    match holder:
+        case ast.Assign(value=value):
+            return value
+        case ast.For(iter=value) | ast.comprehension(iter=value):
+            while isinstance(value, ast.Call) and value.args and not isinstance(value.func, ast.Attribute):
+                value = value.args[0]
+            return value
+    return None
+
+
+def _may_be_ours(source: ast.expr, *, is_dataset: bool) -> bool:
+    if is_dataset:
+        if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) and source.func.id == "next":
+            source = source.args[0] if source.args else source
+        match source:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                return bool(_LOADING.search(name))
+        return False
+    match source:
+        case ast.Call(func=ast.Name(id=name)):
+            return not _NO_MODULES.match(name)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+            return not _NO_MODULES.match(name)
+        case ast.Call(func=ast.Attribute(attr="forward" | "module")):
+            return True
+    return False
+
+
+def _installed_package(code: ModuleCode, exists: Callable[[str], bool]) -> str | None:
+    """The package that a build file beside it makes out of the folder that the file lies in."""
+    import os
+
+    folder = os.path.dirname(os.path.abspath(code.path))  # noqa: PTH100, PTH120 - as in facts/module_files.py
+    package = ""
+    while exists(os.path.join(folder, "__init__.py")):  # noqa: PTH118
+        folder, package = os.path.split(folder)
+    if not package:
+        return None
+    roots = [folder, os.path.dirname(folder)] if os.path.basename(folder) == "src" else [folder]  # noqa: PTH119, PTH120
+    has_build_file = any(exists(os.path.join(root, name)) for root in roots for name in ("setup.py", "setup.cfg"))  # noqa: PTH118
+    return package if has_build_file else None

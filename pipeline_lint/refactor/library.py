@@ -1,0 +1,483 @@
+"""What calls to code outside the project do with models, datasets and outputs: torch, its companions, the builtins."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipeline_lint.refactor.containers import elements_of
+from pipeline_lint.refactor.tokens import (
+    EMPTY,
+    JUST_NOTHING,
+    JUST_OPAQUE,
+    JUST_UNKNOWN,
+    NOTHING,
+    OPAQUE,
+    Box,
+    Function,
+    Instance,
+    ModuleToken,
+    Partial,
+    Text,
+    Token,
+    Value,
+    has_outputs,
+)
+
+if TYPE_CHECKING:
+    from pipeline_lint.refactor.calling import Arguments
+    from pipeline_lint.refactor.evaluation import Evaluation
+
+Handler = Callable[["Evaluation", "Arguments", ast.AST], Value]
+
+_GIVING_ITSELF = frozenset(
+    "to cuda cpu xpu eval train half float double bfloat16 type requires_grad_ apply share_memory to_empty cuda_ ipu "
+    "compile_ freeze unfreeze shuffle".split()
+)
+_OF_MODULES = frozenset(
+    "parameters named_parameters state_dict load_state_dict buffers named_buffers modules named_modules children "
+    "named_children zero_grad register_buffer register_parameter add_module register_module get_submodule "
+    "register_forward_hook register_forward_pre_hook register_full_backward_hook __init__ extra_repr log log_dict "
+    "save_hyperparameters optimizers lr_schedulers manual_backward freeze toggle_optimizer untoggle_optimizer "
+    "configure_optimizers forward __call__ compile".split()
+)
+INHERITED_METHODS = _GIVING_ITSELF | _OF_MODULES
+"""Methods of `nn.Module` and Lightning's that classes of the project inherit."""
+
+_SAME = re.compile(
+    r"(^|\.)(DataParallel|DistributedDataParallel|DDP|FSDP|FullyShardedDataParallel|AveragedModel|deepcopy|copy|compile|"
+    r"convert_sync_batchnorm|weight_norm|spectral_norm|script|optimize|convert_model|Subset|setup|setup_module|"
+    r"setup_dataloaders|prepare_model|prepare_data_loader|disable|allow_in_graph|unwrap_model|EMA|fully_shard|checkpoint_wrapper|"
+    r"set_data|wrap|no_grad|inference_mode|enable_grad|autocast|jit_ignore|unused|ignore)$"
+)
+"""What gives its first argument back, wrapped or copied."""
+_PREPARE = re.compile(r"(^|\.)(Accelerator\(\)\.prepare|initialize|Fabric\(\)\.setup)$")
+_HARMLESS_ROOTS = frozenset(
+    "torch numpy builtins logging os sys pytest math random time copy typing functools collections itertools pathlib "
+    "argparse tqdm json contextlib dataclasses abc warnings inspect unittest operator re string torchvision".split()
+)
+"""Packages that do not call a model that they are given, some functions apart."""
+_CALLING = re.compile(
+    r"(^torch\.(jit\.trace|jit\.trace_module|onnx\.|export|fx\.|func\.|package|quantization|ao\.quantization|utils\.checkpoint|"
+    r"utils\.tensorboard|autograd\.functional|autograd\.gradcheck|autograd\.profiler))|add_graph$|^torchsummary|^torchinfo"
+)
+_SCRIPTING = re.compile(r"^torch\.jit\.(script|script_method|export|script_if_tracing)$")
+_SAVING = re.compile(r"(^torch\.save|\.dumps?|^numpy\.save\w*)$")
+_LOADERS = re.compile(r"(^|\.)(DataLoader|StatefulDataLoader|MultiEpochsDataLoader|DataListLoader)$")
+_TRAINER = re.compile(r"Trainer\(\)\.(fit|validate|test|predict)$")
+
+
+def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.AST) -> Value:
+    """What calling something outside the project gives; notes what it may do with ours."""
+    from pipeline_lint.refactor import calling
+
+    handler = _handler(path)
+    if handler is not None:
+        return handler(evaluation, arguments, node)
+    if _SCRIPTING.search(path):
+        for value, argument in arguments.all:
+            for token in value:
+                if isinstance(token, Instance):
+                    evaluation.machine.uses.escape(token.info, evaluation.code, argument, f"`{path}`")
+    if _SAME.search(path):
+        _note_wrapped(evaluation, path, arguments)
+        kept = arguments.values[0] if arguments.values else next(iter(arguments.keywords.values()), EMPTY)
+        ours = frozenset(token for token in kept if token not in (OPAQUE, NOTHING))
+        if not arguments.is_decorated or ours:
+            return ours or JUST_OPAQUE
+    if arguments.is_decorated:
+        return JUST_OPAQUE
+    if _PREPARE.search(path):
+        return _prepare(evaluation, arguments, node)
+    if _TRAINER.search(path):
+        return _train(evaluation, path, arguments, node)
+    root = path.partition(".")[0]
+    is_harmless = root in _HARMLESS_ROOTS and not _CALLING.search(path) or path == "wandb.watch"
+    receiver = f"`{path.removeprefix('builtins.').replace('()', '')}`"
+    if _SAVING.search(path):
+        for value, argument in arguments.all:
+            if has_outputs(value):
+                evaluation.machine.uses.note("save", evaluation.code, argument, value, receiver)
+        return JUST_OPAQUE
+    calling.hand_over(evaluation, arguments, receiver, to_library=is_harmless)
+    for value, _ in arguments.all:
+        for token in value:
+            if isinstance(token, Function):
+                calling.open_function(evaluation.machine, token)
+    if path.count("()") >= 2:
+        return JUST_OPAQUE
+    return frozenset({evaluation.machine.external(f"{path}()")})
+
+
+def call_inherited(
+    evaluation: Evaluation, receiver: Token, name: str, arguments: Arguments, node: ast.AST
+) -> Value:
+    """Methods that classes of the project inherit from torch."""
+    from pipeline_lint.refactor import calling
+
+    if name in ("__call__", "forward") and isinstance(receiver, Instance):
+        method = evaluation.machine.method(receiver.info, "forward")
+        if method is None:
+            return JUST_OPAQUE
+        return calling.call_function(evaluation, method, frozenset({receiver}), arguments)
+    if name in _GIVING_ITSELF:
+        _open_functions(evaluation, arguments)
+        return frozenset({receiver})
+    if name == "register_forward_hook" and isinstance(receiver, Instance):
+        return _hook(evaluation, receiver, arguments)
+    if name in ("add_module", "register_module") and isinstance(receiver, Instance):
+        names = [token.text for token in arguments.get(0, "name") if isinstance(token, Text)]
+        for each in names or ["?"]:
+            evaluation.machine.write(("attribute", receiver.info, each), arguments.get(1, "module"))
+    if name in ("children", "modules"):
+        return JUST_OPAQUE
+    _open_functions(evaluation, arguments)
+    return JUST_OPAQUE
+
+
+def _open_functions(evaluation: Evaluation, arguments: Arguments) -> None:
+    from pipeline_lint.refactor import calling
+
+    for value, _ in arguments.all:
+        for token in value:
+            if isinstance(token, Function):
+                calling.open_function(evaluation.machine, token)
+
+
+def _hook(evaluation: Evaluation, receiver: Instance, arguments: Arguments) -> Value:
+    from pipeline_lint.refactor import calling
+
+    method = evaluation.machine.method(receiver.info, "forward")
+    if method is not None:
+        output = calling.result_of(evaluation.machine, method, evaluation.unit)
+        blank = ast.Constant(None)
+        given = calling.Arguments([frozenset({receiver}), JUST_OPAQUE, output], [blank, blank, blank])
+        calling.call(evaluation, arguments.get(0, "hook"), given, blank)
+    return JUST_OPAQUE
+
+
+def _note_wrapped(evaluation: Evaluation, path: str, arguments: Arguments) -> None:
+    for token in arguments.get(0, "module") | arguments.get(0, "model"):
+        if isinstance(token, Instance):
+            evaluation.machine.uses.wrapped.setdefault(token.info, set()).add(path)
+
+
+def _prepare(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """Accelerate and the like give back what they are given: one thing, or a tuple of all."""
+    values = arguments.values or list(arguments.keywords.values())
+    if len(values) == 1:
+        return values[0]
+    box = evaluation.machine.box("tuple", evaluation.code, node, num_values=len(values))
+    for index, value in enumerate(values):
+        evaluation.machine.write_item(box, index, value)
+    return frozenset({box})
+
+
+def _handler(path: str) -> Handler | None:
+    if path.startswith("builtins."):
+        return _BUILTINS.get(path.removeprefix("builtins."))
+    if _LOADERS.search(path):
+        return _loader
+    last = path.rpartition(".")[2]
+    return _FUNCTIONS.get(path) or _FUNCTIONS.get(last if last in _BY_LAST_NAME else "")
+
+
+def _iterator(evaluation: Evaluation, node: ast.AST, items: Value, part: str = "") -> Value:
+    box = evaluation.machine.box("iterator", evaluation.code, node, part=part)
+    evaluation.machine.write_item(box, None, items)
+    return frozenset({box})
+
+
+def _collected(kind: str) -> Handler:
+    """`list(x)`, `tuple(x)`: a container of the items."""
+
+    def handle(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+        if not arguments.values:
+            return frozenset({evaluation.machine.box(kind, evaluation.code, node)})
+        items = elements_of(evaluation, arguments.values[0], arguments.nodes[0])
+        box = evaluation.machine.box(kind, evaluation.code, node)
+        evaluation.machine.write_item(box, None, items)
+        return frozenset({box})
+
+    return handle
+
+
+def _iterated(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """`iter(x)`, `reversed(x)`, `tqdm(x)`: the same items."""
+    items = EMPTY
+    if arguments.all:
+        value, argument = arguments.all[0]
+        items = elements_of(evaluation, value, argument)
+    return _iterator(evaluation, node, items)
+
+
+def _next(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    value = arguments.values[0] if arguments.values else EMPTY
+    return elements_of(evaluation, value, None) | arguments.get(1, "default")
+
+
+def _enumerate(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    machine = evaluation.machine
+    items = elements_of(evaluation, arguments.values[0], arguments.nodes[0]) if arguments.values else arguments.rest
+    pair = machine.box("tuple", evaluation.code, node, part="pair", num_values=2)
+    machine.write_item(pair, 0, JUST_NOTHING)
+    machine.write_item(pair, 1, items)
+    return _iterator(evaluation, node, frozenset({pair}))
+
+
+def _zip(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    machine = evaluation.machine
+    if arguments.rest:
+        # `zip(*outputs)` turns rows into columns: each item is a tuple of what the rows hold.
+        if has_outputs(arguments.rest):
+            machine.uses.note("columns", evaluation.code, node, arguments.rest)
+        column = machine.box("tuple", evaluation.code, node, part="column")
+        machine.write_item(column, None, elements_of(evaluation, arguments.rest, None))
+        return _iterator(evaluation, node, frozenset({column}))
+    row = machine.box("tuple", evaluation.code, node, part="row", num_values=len(arguments.values))
+    for index, (value, argument) in enumerate(zip(arguments.values, arguments.nodes, strict=True)):
+        machine.write_item(row, index, elements_of(evaluation, value, argument))
+    return _iterator(evaluation, node, frozenset({row}))
+
+
+def _map(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    from pipeline_lint.refactor import calling
+
+    items = [
+        elements_of(evaluation, value, argument)
+        for value, argument in zip(arguments.values[1:], arguments.nodes[1:], strict=True)
+    ]
+    result = calling.call(
+        evaluation, arguments.get(0, "function"), calling.Arguments(items, list(arguments.nodes[1:])), node
+    )
+    return _iterator(evaluation, node, result)
+
+
+def _filter(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    from pipeline_lint.refactor import calling
+
+    if len(arguments.values) < 2:
+        return JUST_OPAQUE
+    items = elements_of(evaluation, arguments.values[1], arguments.nodes[1])
+    calling.call(evaluation, arguments.values[0], calling.Arguments([items], [arguments.nodes[1]]), node)
+    return _iterator(evaluation, node, items)
+
+
+def _isinstance(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    if arguments.values:
+        evaluation.machine.uses.note("isinstance", evaluation.code, node, arguments.values[0])
+    return JUST_NOTHING
+
+
+def _partial(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    function = arguments.get(0, "func")
+    values, keywords = tuple(arguments.values[1:]), tuple(sorted(arguments.keywords.items()))
+    key = ("partial", function, values, keywords)
+    return frozenset({evaluation.machine.token(key, lambda: Partial(function, values, keywords))})
+
+
+def _harmless(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    return JUST_OPAQUE
+
+
+def _folded(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    """`sum(x)`, `max(x)`: takes the items of its only argument."""
+    if len(arguments.values) >= 1:
+        items = elements_of(evaluation, arguments.values[0], arguments.nodes[0])
+        return JUST_OPAQUE | frozenset(token for token in items if isinstance(token, Box | Instance))
+    return JUST_OPAQUE
+
+
+def _getattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    from pipeline_lint.refactor.expressions import attribute_of
+
+    owners, names = arguments.get(0, "object"), arguments.get(1, "name")
+    value = arguments.get(2, "default")
+    texts = [token.text for token in names if isinstance(token, Text)]
+    if texts and len(texts) == len(names):
+        for owner in owners:
+            for text in texts:
+                value |= attribute_of(evaluation, owner, text)
+        return value
+    for owner in owners:
+        if isinstance(owner, ModuleToken):
+            for info in owner.code.classes.values():
+                value |= {evaluation.machine.class_token(info)}
+    return value | JUST_UNKNOWN
+
+
+def _setattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    from pipeline_lint.refactor.assigning import _assign_attribute
+
+    for token in arguments.get(1, "name"):
+        if isinstance(token, Text):
+            _assign_attribute(evaluation, arguments.get(0, "object"), token.text, arguments.get(2, "value"))
+    return JUST_NOTHING
+
+
+def _dict(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    machine = evaluation.machine
+    box = machine.box("dict", evaluation.code, node)
+    for name, value in arguments.keywords.items():
+        machine.write_item(box, name, value)
+    for value in arguments.values:
+        for token in value:
+            if isinstance(token, Box) and token.kind == "dict":
+                machine.write_item(box, None, machine.read_items(token, evaluation.unit))
+            elif isinstance(token, Box):
+                pairs = machine.read_items(token, evaluation.unit)
+                machine.write_item(box, None, elements_of(evaluation, pairs, None))
+    return frozenset({box})
+
+
+def _sequential(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    machine = evaluation.machine
+    count = len(arguments.values) if not arguments.rest else 0
+    box = machine.box("sequential", evaluation.code, node, num_values=count)
+    for index, value in enumerate(arguments.values):
+        boxes = [token for token in value if isinstance(token, Box) and token.kind == "dict"]
+        for each in boxes:
+            machine.write_item(box, None, machine.read_items(each, evaluation.unit))
+        if not boxes:
+            machine.write_item(box, index if count else None, value)
+    machine.write_item(box, None, arguments.rest)
+    return frozenset({box})
+
+
+def _module_container(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """`nn.ModuleList(modules)` holds what it is given."""
+    given = frozenset(token for token in (arguments.values[0] if arguments.values else EMPTY) if isinstance(token, Box))
+    return given or frozenset({evaluation.machine.box("list", evaluation.code, node)})
+
+
+def _loader(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """A `DataLoader` gives what its dataset does, collated: a dict stays a dict of the same keys."""
+    from pipeline_lint.refactor import calling
+
+    machine = evaluation.machine
+    dataset = arguments.get(0, "dataset")
+    samples = elements_of(evaluation, dataset, None)
+    collate = frozenset(token for token in arguments.get(6, "collate_fn") if token is not NOTHING)
+    box = machine.box("loader", evaluation.code, node)
+    machine.write(("dataset", box), dataset)
+    if collate:
+        batch = machine.box("list", evaluation.code, node, part="samples")
+        machine.write_item(batch, None, samples)
+        blank = arguments.nodes[0] if arguments.nodes else ast.Constant(None)
+        samples = calling.call(evaluation, collate, calling.Arguments([frozenset({batch})], [blank]), node)
+    machine.write_item(box, None, samples)
+    return frozenset({box})
+
+
+def _concatenated(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    return elements_of(evaluation, arguments.values[0], None) if arguments.values else arguments.rest
+
+
+def _split(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    box = evaluation.machine.box("list", evaluation.code, node)
+    evaluation.machine.write_item(box, None, arguments.get(0, "dataset"))
+    return frozenset({box})
+
+
+_STEPS = {
+    "fit": (("training_step", "train_dataloaders", 1, "train_dataloader"), ("validation_step", "val_dataloaders", 2, "val_dataloader")),
+    "validate": (("validation_step", "dataloaders", 1, "val_dataloader"),),
+    "test": (("test_step", "dataloaders", 1, "test_dataloader"),),
+    "predict": (("predict_step", "dataloaders", 1, "predict_dataloader"),),
+}
+
+
+def _train(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.AST) -> Value:
+    """Lightning's trainer gives the batches of loaders and data modules to the steps of a module."""
+    from pipeline_lint.refactor import calling
+    from pipeline_lint.refactor.expressions import attribute_of
+
+    machine = evaluation.machine
+    results: Value = EMPTY
+    for model in arguments.get(0, "model"):
+        if not isinstance(model, Instance):
+            continue
+        for step, keyword, position, method in _STEPS[path.rpartition(".")[2]]:
+            loaders = arguments.get(position, keyword) or arguments.get(position, keyword.removesuffix("s"))
+            holders = [*(arguments.keywords.get("datamodule") or EMPTY), *loaders, model]
+            for holder in holders:
+                if isinstance(holder, Instance) and machine.method(holder.info, method):
+                    found = attribute_of(evaluation, holder, method)
+                    loaders |= calling.call(evaluation, found, calling.Arguments([], []), node)
+                    for hook in ("setup", "prepare_data"):
+                        if machine.method(holder.info, hook):
+                            calling.call(evaluation, attribute_of(evaluation, holder, hook), calling.Arguments([JUST_OPAQUE], [ast.Constant(None)]), node)
+            batches = _batches(evaluation, loaders)
+            blank = ast.Constant(None)
+            function = machine.method(model.info, step)
+            if function is not None:
+                given = calling.Arguments([batches, JUST_NOTHING, JUST_NOTHING], [blank, blank, blank])
+                results |= calling.call_function(evaluation, function, frozenset({model}), given)
+            elif step == "predict_step":
+                given = calling.Arguments([batches], [blank])
+                results |= calling.call_instance(evaluation, model, model.info, given, node)
+    return _iterator(evaluation, node, results) if path.endswith("predict") else JUST_OPAQUE
+
+
+def _batches(evaluation: Evaluation, loaders: Value) -> Value:
+    """The batches of a loader, or of each of several."""
+    items: Value = EMPTY
+    for token in loaders:
+        if isinstance(token, Box) and token.kind in ("list", "tuple", "dict"):
+            items |= _batches(evaluation, evaluation.machine.read_items(token, evaluation.unit))
+        elif not isinstance(token, Instance):
+            items |= elements_of(evaluation, frozenset({token}), None)
+    return items
+
+
+def _type(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    classes = [evaluation.machine.class_token(t.info) for t in arguments.get(0, "object") if isinstance(t, Instance)]
+    return frozenset(classes) if classes else JUST_OPAQUE
+
+
+_BUILTINS: dict[str, Handler] = {
+    "list": _collected("list"),
+    "tuple": _collected("tuple"),
+    "sorted": _collected("list"),
+    "set": _collected("list"),
+    "iter": _iterated,
+    "reversed": _iterated,
+    "next": _next,
+    "enumerate": _enumerate,
+    "zip": _zip,
+    "map": _map,
+    "filter": _filter,
+    "isinstance": _isinstance,
+    "getattr": _getattr,
+    "setattr": _setattr,
+    "dict": _dict,
+    "type": _type,
+    "sum": _folded,
+    "max": _folded,
+    "min": _folded,
+    "any": _folded,
+    "all": _folded,
+    **dict.fromkeys(["len", "print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless),
+}
+_FUNCTIONS: dict[str, Handler] = {
+    "torch.nn.Sequential": _sequential,
+    "torch.nn.ModuleList": _module_container,
+    "torch.nn.ModuleDict": _module_container,
+    "torch.utils.data.ConcatDataset": _concatenated,
+    "torch.utils.data.ChainDataset": _concatenated,
+    "torch.utils.data.random_split": _split,
+    "torch.utils.data.dataset.random_split": _split,
+    "functools.partial": _partial,
+    "collections.OrderedDict": _dict,
+    "itertools.chain": _folded,
+    "itertools.cycle": _iterated,
+    "itertools.islice": _iterated,
+    "copy.copy": _collected("list"),
+    "tqdm": _iterated,
+    "trange": _harmless,
+    "track": _iterated,
+}
+_FUNCTIONS.pop("copy.copy")
+_BY_LAST_NAME = frozenset({"tqdm", "track", "trange"})

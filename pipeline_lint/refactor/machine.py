@@ -1,0 +1,245 @@
+"""Runs the project on paper: every function with whatever can reach it, until nothing new reaches anything.
+
+Local variables are followed statement by statement; what crosses functions (parameters, results, attributes, globals,
+the contents of containers) goes through cells that only grow. A function is evaluated again when a cell that it read
+has grown.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Mapping
+
+from pipeline_lint.facts.module_files import ModuleFiles, absolute
+from pipeline_lint.refactor.evaluation import Evaluation, evaluate_unit
+from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode
+from pipeline_lint.refactor.tokens import (
+    ALL,
+    EMPTY,
+    JUST_OPAQUE,
+    JUST_UNKNOWN,
+    Box,
+    ClassToken,
+    External,
+    Function,
+    Instance,
+    ModuleToken,
+    Token,
+    Value,
+)
+from pipeline_lint.refactor.uses import Uses
+
+Unit = FunctionInfo | ModuleCode
+Key = tuple[Hashable, ...]
+_MOST_EVALUATIONS = 60
+"""Of one function; what still grows then is taken as it is, and nothing about it is proven."""
+
+
+class Machine:
+    """Cells, tokens and the work that is left."""
+
+    def __init__(self, codes: Mapping[str, ModuleCode], files: ModuleFiles) -> None:
+        self.codes = codes
+        self._by_place = {absolute(path): code for path, code in codes.items()}
+        self.uses = Uses()
+        self.is_exhausted = False
+        self.fixtures: dict[str, list[FunctionInfo]] = defaultdict(list)
+        self._files = files
+        self._cells: dict[Key, Value] = {}
+        self._readers: dict[Key, dict[Unit, None]] = defaultdict(dict)
+        self._missing: dict[Key, Value] = {}
+        self._queue: deque[Unit] = deque()
+        self._queued: set[Unit] = set()
+        self._times: Counter[Unit] = Counter()
+        self._called: set[FunctionInfo] = set()
+        self._tokens: dict[Hashable, Token] = {}
+        self._modules: dict[tuple[str, str], ModuleCode | None] = {}
+        self.star_imports: dict[ModuleCode, list[ModuleCode | str]] = defaultdict(list)
+        self.importers: dict[ModuleCode, set[ModuleCode]] = defaultdict(set)
+
+    def run(self) -> None:
+        """Evaluates everything. Afterwards `uses` holds what is done with each container."""
+        for code in self.codes.values():
+            self._enqueue(code)
+        self._drain()
+        functions = [function for code in self.codes.values() for function in code.functions.values()]
+        mentioned = _mentioned(self.codes.values())
+        self._start(f for f in functions if f not in self._called and f.name.rpartition(".")[2] not in mentioned)
+        self._start(f for f in functions if f not in self._called and f.is_method)
+        self._start(f for f in functions if f not in self._called)
+        for _ in range(3):
+            missing = [(key, value) for key, value in self._missing.items() if not self._cells.get(key)]
+            for key, value in missing:
+                self.write(key, value)
+            self._drain()
+
+    def _start(self, functions: Iterable[FunctionInfo]) -> None:
+        """Evaluates functions that nothing known calls, with unknown arguments."""
+        for function in functions:
+            self._called.add(function)
+            names = [each.arg for each in _arguments(function.node.args)]
+            for index, name in enumerate(names):
+                is_bound = index == 0 and function.is_method
+                if not is_bound:
+                    self.write(("parameter", function, name), JUST_UNKNOWN)
+            self._enqueue(function)
+        self._drain()
+
+    def call(self, function: FunctionInfo) -> None:
+        """Notes that something calls a function."""
+        if function not in self._called:
+            self._called.add(function)
+            self._enqueue(function)
+
+    def read(self, key: Key, unit: Unit, missing: Value = EMPTY) -> Value:
+        """What a cell holds; `missing` is what it gets if nothing else ever does."""
+        self._readers[key][unit] = None
+        value = self._cells.get(key, EMPTY)
+        if not value and missing and key not in self._missing:
+            self._missing[key] = missing
+        return value
+
+    def peek(self, key: Key) -> Value:
+        return self._cells.get(key, EMPTY)
+
+    def write(self, key: Key, value: Value) -> None:
+        old = self._cells.get(key, EMPTY)
+        if value <= old:
+            return
+        self._cells[key] = old | value
+        for unit in self._readers.get(key, ()):
+            self._enqueue(unit)
+
+    def write_item(self, box: Box, key: Hashable, value: Value) -> None:
+        """Puts something into a container; key None for an item that is not told apart from others."""
+        self.write(("item", box, key), value)
+        self.write(("item", box, ALL), value)
+
+    def read_item(self, box: Box, key: Hashable, unit: Unit) -> Value:
+        """What the item of that key can be."""
+        return self.read(("item", box, key), unit) | self.read(("item", box, None), unit)
+
+    def read_items(self, box: Box, unit: Unit) -> Value:
+        """What any of the items can be."""
+        return self.read(("item", box, ALL), unit)
+
+    def _enqueue(self, unit: Unit) -> None:
+        if unit not in self._queued:
+            self._queued.add(unit)
+            self._queue.append(unit)
+
+    def _drain(self) -> None:
+        while self._queue:
+            unit = self._queue.popleft()
+            self._queued.discard(unit)
+            self._times[unit] += 1
+            if self._times[unit] > _MOST_EVALUATIONS:
+                self.is_exhausted = True
+                continue
+            evaluate_unit(self, unit)
+
+    def instance(self, info: ClassInfo) -> Instance:
+        return self._token(("instance", info), lambda: Instance(info))  # type: ignore[return-value]
+
+    def class_token(self, info: ClassInfo) -> ClassToken:
+        return self._token(("class", info), lambda: ClassToken(info))  # type: ignore[return-value]
+
+    def external(self, path: str) -> Token:
+        """What a path outside the project is; calls of calls are just opaque."""
+        return self._token(("external", path), lambda: External(path))
+
+    def module(self, code: ModuleCode) -> Token:
+        return self._token(("module", code), lambda: ModuleToken(code))
+
+    def function(self, info: FunctionInfo, bound: Value = EMPTY) -> Function:
+        return self._token(("function", info, bound), lambda: Function(info, bound))  # type: ignore[return-value]
+
+    def box(
+        self, kind: str, code: ModuleCode, node: ast.AST, *, part: str = "", is_literal: bool = False, num_values: int = 0
+    ) -> Box:
+        """The container that `node` makes; `part` tells several apart."""
+        key = ("box", node, kind, part)
+        return self._token(key, lambda: Box(kind, code, node, is_literal, num_values))  # type: ignore[return-value]
+
+    def token(self, key: Hashable, make: Callable[[], Token]) -> Token:
+        return self._token(key, make)
+
+    def _token(self, key: Hashable, make: Callable[[], Token]) -> Token:
+        found = self._tokens.get(key)
+        if found is None:
+            found = self._tokens[key] = make()
+        return found
+
+    def find_module(self, module: str, importer: ModuleCode) -> ModuleCode | None:
+        """The file of the project that a module's name means in `importer`."""
+        key = (module, importer.path)
+        if key not in self._modules:
+            path = self._files.find(module, importer.path) if module else None
+            self._modules[key] = self._by_place.get(absolute(path)) if path is not None else None
+        return self._modules[key]
+
+    def known_modules(self) -> Iterable[tuple[tuple[str, str], ModuleCode | None]]:
+        """The files that imports have meant, by the module's name and the importing file's path."""
+        return self._modules.items()
+
+    def global_names(self, code: ModuleCode) -> list[str]:
+        """The names that a file defines or imports, in the order of the text."""
+        return [str(key[2]) for key in self._cells if key[0] == "global" and key[1] is code]
+
+    def lineage(self, info: ClassInfo) -> list[object]:
+        """The class and what it inherits: `ClassInfo` for classes of the project, tokens for all others."""
+        found: list[object] = []
+        waiting: list[object] = [info]
+        while waiting:
+            each = waiting.pop(0)
+            if isinstance(each, ClassToken):
+                each = each.info
+            if each in found:
+                # A shared base comes after all that inherit it, as in Python.
+                found.remove(each)
+            found.append(each)
+            if len(found) > 100:
+                break
+            if isinstance(each, ClassInfo):
+                waiting = [*each.bases, *waiting]
+        return found
+
+    def method(self, info: ClassInfo, name: str, *, after: ClassInfo | None = None) -> FunctionInfo | None:
+        """The method that an instance answers with; `after` starts behind that class, as `super()` does."""
+        lineage = self.lineage(info)
+        if after is not None and after in lineage:
+            lineage = lineage[lineage.index(after) + 1 :]
+        for each in lineage:
+            if isinstance(each, ClassInfo) and name in each.methods:
+                return each.methods[name]
+        return None
+
+    def external_bases(self, info: ClassInfo) -> list[str]:
+        return [each.path for each in self.lineage(info) if isinstance(each, External)]
+
+    def default_attribute(self, info: ClassInfo) -> Value:
+        """What an attribute is that no file of the project sets."""
+        lineage = self.lineage(info)
+        is_known = all(isinstance(each, ClassInfo | External) for each in lineage)
+        return JUST_OPAQUE if is_known else JUST_UNKNOWN
+
+
+def _arguments(arguments: ast.arguments) -> list[ast.arg]:
+    extra = [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
+
+
+def _mentioned(codes: Iterable[ModuleCode]) -> set[str]:
+    """The names by which something may be called."""
+    found = set()
+    for code in codes:
+        for node in ast.walk(code.tree):
+            if isinstance(node, ast.Name):
+                found.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                found.add(node.attr)
+    return found
+
+
+__all__ = ["Evaluation", "Machine", "Unit"]

@@ -1,0 +1,122 @@
+"""What the values of an output are called: by the code that makes them, by the code that takes them, by their author.
+
+Sources of names, the first that knows counts: the values as they are written, the variables that consumers unpack
+into, the docstring's section on what is returned.
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline_lint.refactor.uses import Use
+
+Names = tuple[str | None, ...]
+
+_WORDLESS = frozenset({"_", "__", "a", "b", "c", "d", "e", "i", "j", "k", "n", "o", "r", "t", "v", "self", "args"})
+_NO_KEYS = frozenset({"self", "cls", "None"})
+_ITEM = re.compile(r"^\s*[-*]?\s*`{0,2}(?P<name>[A-Za-z_]\w*)`{0,2}\s*(?:\([^)]*\))?\s*:(?!:)")
+_SECTION = re.compile(r"^\s*(?:Returns?|Yields?|Outputs?)\s*:?\s*$|^\s*:returns?:")
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """Why the values cannot be named, for the message."""
+
+    reason: str
+
+
+def choose_names(written: Sequence[Names], uses: Iterable[Use], docstring: str | None, codes: Sequence[str]) -> tuple[str, ...] | Unnamed:
+    """One honest name for each value, or the reason why there is none.
+
+    `written` holds the names on each path that returns; `codes` are the values as one of them is written.
+    """
+    num_values = len(codes)
+    contradiction = _contradiction(written)
+    if contradiction is not None:
+        return Unnamed(contradiction)
+    first = tuple(next((names[i] for names in written if names[i]), None) for i in range(num_values))
+    taken = tuple(uses)
+    found = _completed(first, _unpacked(taken, num_values), _documented(docstring, num_values))
+    nameless = [index for index, name in enumerate(found) if name is None]
+    if nameless:
+        values = " and ".join(f"{index + 1} (`{codes[index]}`)" for index in nameless)
+        return Unnamed(f"value{'s' if len(nameless) > 1 else ''} {values} {'have' if len(nameless) > 1 else 'has'} no name")
+    names = tuple(name for name in found if name is not None)
+    doubled = [name for name, times in Counter(names).items() if times > 1]
+    if doubled:
+        return Unnamed(f"two values are called `{doubled[0]}`")
+    return names
+
+
+def _contradiction(written: Sequence[Names]) -> str | None:
+    """Whether one path calls a value what another path calls a different value."""
+    places: dict[str, set[int]] = {}
+    for names in written:
+        for index, name in enumerate(names):
+            if name is not None and names.count(name) == 1:
+                places.setdefault(name, set()).add(index)
+    for name, indices in places.items():
+        if len(indices) > 1:
+            first, second = sorted(indices)[:2]
+            return f"`{name}` is value {first + 1} on one path and value {second + 1} on another"
+    return None
+
+
+def _completed(first: Names, *others: Sequence[Names]) -> Names:
+    """The names, doubled or missing ones taken from what others call the values."""
+    counts = Counter(name for name in first if name)
+    names: list[str | None] = [name if name and counts[name] == 1 and is_key(name) else None for name in first]
+    doubled = {name for name, times in counts.items() if times > 1}
+    for alternatives in others:
+        for index, name in enumerate(names):
+            if name is not None:
+                continue
+            for each in alternatives:
+                candidate = each[index]
+                if candidate and candidate not in names and is_key(candidate) and candidate not in doubled | _WORDLESS:
+                    names[index] = candidate
+                    break
+    return tuple(names)
+
+
+def is_key(name: str) -> bool:
+    """Whether a key may be called so."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in _NO_KEYS and bool(name.strip("_"))
+
+
+def _unpacked(uses: Iterable[Use], num_values: int) -> list[Names]:
+    found: list[Names] = []
+    for use in uses:
+        if use.kind == "unpack" and isinstance(use.node, ast.Tuple | ast.List) and len(use.node.elts) == num_values:
+            found.append(tuple(_target_name(each) for each in use.node.elts))
+    return found
+
+
+def _target_name(node: ast.expr) -> str | None:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name.strip("_") or None
+    return None
+
+
+def _documented(docstring: str | None, num_values: int) -> list[Names]:
+    """The names that the section on results lists, if it lists as many as there are values."""
+    if not docstring:
+        return []
+    lines = docstring.splitlines()
+    start = next((index for index, line in enumerate(lines) if _SECTION.match(line)), None)
+    if start is None:
+        return []
+    names = []
+    for line in lines[start + 1 :]:
+        if not line.strip() and names:
+            break
+        match = _ITEM.match(line)
+        if match is not None:
+            names.append(match["name"])
+    return [tuple(names)] if len(names) == num_values else []
