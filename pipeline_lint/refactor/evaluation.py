@@ -63,12 +63,8 @@ def _parameters(machine: Machine, function: FunctionInfo) -> Variables:
     arguments = function.node.args
     variables = {}
     positional = [*arguments.posonlyargs, *arguments.args]
-    for index, each in enumerate([*positional, *arguments.kwonlyargs]):
+    for each in [*positional, *arguments.kwonlyargs]:
         value = machine.read(("parameter", function, each.arg), function)
-        if index == 0 and function.is_method and function.owner is not None:
-            is_class = "classmethod" in function.decorators or function.name.endswith("__new__")
-            own = machine.class_token(function.owner) if is_class else machine.instance(function.owner)
-            value |= {own}
         for fixture in machine.fixtures.get(each.arg, ()):
             value |= result_of(machine, fixture, function)
         variables[each.arg] = value

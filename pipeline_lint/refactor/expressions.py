@@ -172,9 +172,10 @@ def _attribute_of_instance(evaluation: Evaluation, owner: Token, info: ClassInfo
             value |= machine.read(("attribute", each, name), unit)
     if value:
         return value
-    if name in library.INHERITED_METHODS and machine.external_bases(info):
+    is_assigned = any(isinstance(each, ClassInfo) and name in each.attributes for each in machine.lineage(info))
+    if name in library.INHERITED_METHODS and machine.external_bases(info) and not is_assigned:
         return frozenset({_method(evaluation, owner, name)})
-    if name in ("module", "_orig_mod", "dataset"):
+    if not is_assigned and name in ("module", "_orig_mod", "dataset"):
         # What a wrapper holds, which is followed as the thing itself.
         return frozenset({owner})
     return machine.read(("attribute", info, name), unit, machine.default_attribute(info))

@@ -41,7 +41,7 @@ _OF_MODULES = frozenset(
     "named_children zero_grad register_buffer register_parameter add_module register_module get_submodule "
     "register_forward_hook register_forward_pre_hook register_full_backward_hook __init__ extra_repr log log_dict "
     "save_hyperparameters optimizers lr_schedulers manual_backward freeze toggle_optimizer untoggle_optimizer "
-    "configure_optimizers forward __call__ compile".split()
+    "configure_optimizers forward __call__ compile update_parameters update no_sync join clip_gradients print all_gather".split()
 )
 INHERITED_METHODS = _GIVING_ITSELF | _OF_MODULES
 """Methods of `nn.Module` and Lightning's that classes of the project inherit."""
@@ -81,12 +81,13 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
             for token in value:
                 if isinstance(token, Instance):
                     evaluation.machine.uses.escape(token.info, evaluation.code, argument, f"`{path}`")
-    if _SAME.search(path):
+    if _SAME.search(path) and arguments.all:
         _note_wrapped(evaluation, path, arguments)
         kept = arguments.values[0] if arguments.values else next(iter(arguments.keywords.values()), EMPTY)
         ours = frozenset(token for token in kept if token not in (OPAQUE, NOTHING))
         if not arguments.is_decorated or ours:
-            return ours or JUST_OPAQUE
+            # Nothing yet is not the same as nothing of ours.
+            return ours if ours or not kept else JUST_OPAQUE
     if arguments.is_decorated:
         return JUST_OPAQUE
     if _PREPARE.search(path):

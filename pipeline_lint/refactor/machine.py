@@ -81,10 +81,21 @@ class Machine:
             names = [each.arg for each in _arguments(function.node.args)]
             for index, name in enumerate(names):
                 is_bound = index == 0 and function.is_method
-                if not is_bound:
-                    self.write(("parameter", function, name), JUST_UNKNOWN)
+                value = self._own_instances(function) if is_bound else JUST_UNKNOWN
+                self.write(("parameter", function, name), value)
             self._enqueue(function)
         self._drain()
+
+    def _own_instances(self, function: FunctionInfo) -> Value:
+        """What a method that a framework calls is bound to: the classes that are made and have it, else its own."""
+        owner = function.owner
+        assert owner is not None
+        if "classmethod" in function.decorators or function.name.endswith("__new__"):
+            return frozenset({self.class_token(owner)})
+        name = function.name.rpartition(".")[2]
+        makers = [each for each in self.uses.constructed if owner in self.lineage(each)]
+        having = [each for each in makers if self.method(each, name) is function]
+        return frozenset(self.instance(each) for each in having or [owner])
 
     def call(self, function: FunctionInfo) -> None:
         """Notes that something calls a function."""

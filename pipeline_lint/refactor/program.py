@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pipeline_lint.document import Document
-from pipeline_lint.refactor.format_strings import place_format_strings
+from pipeline_lint.refactor.format_strings import UNPLACED, place_format_strings
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -63,6 +63,8 @@ class ClassInfo:
     bases: list[object] = field(default_factory=list)
     """Tokens of the bases, in the order of the text."""
     methods: dict[str, FunctionInfo] = field(default_factory=dict)
+    attributes: frozenset[str] = frozenset()
+    """Names that its methods give to `self`."""
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -79,6 +81,7 @@ class ModuleCode:
         self.functions: dict[ast.AST, FunctionInfo] = {}
         self.classes: dict[ast.AST, ClassInfo] = {}
         self._is_ascii = self.text.isascii()
+        self._format_strings: list[tuple[int, int, str]] | None = None
         _Definitions(self).read(tree)
 
     def __repr__(self) -> str:
@@ -99,6 +102,17 @@ class ModuleCode:
             return start + column
         line = self.document.line(row)
         return start + len(line.encode("utf-8", "surrogatepass")[:column].decode("utf-8", "surrogatepass"))
+
+    def quote_around(self, offset: int) -> str | None:
+        """The quote of the f-string that holds an offset: before Python 3.12 it cannot be used inside."""
+        if self._format_strings is None:
+            self._format_strings = []
+            for node in ast.walk(self.tree):
+                if isinstance(node, ast.JoinedStr) and not hasattr(node, UNPLACED):
+                    start, end = self.span(node)
+                    quote = self.text[start:end].lstrip("fFrRbBuU")[:1]
+                    self._format_strings.append((start, end, quote))
+        return next((quote for start, end, quote in self._format_strings if start < offset < end), None)
 
     def source(self, node: ast.AST) -> str:
         start, end = self.span(node)
@@ -173,6 +187,9 @@ class _Definitions:
             info = ClassInfo(self._code, node, prefix + node.name, function)
             self._code.classes[node] = info
             self._visit_all(node.body, function, info, f"{info.name}.")
+            info.attributes = frozenset(
+                each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)
+            )
             for each in (*node.bases, *node.keywords, *node.decorator_list):
                 self._visit(each, function, None, prefix)
         elif isinstance(node, _FUNCTIONS):

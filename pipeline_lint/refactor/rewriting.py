@@ -26,6 +26,8 @@ class Rewriting:
         self._edits: dict[ModuleCode, list[tuple[int, int, str]]] = defaultdict(list)
 
     def replace(self, code: ModuleCode, start: int, end: int, text: str) -> None:
+        if '"' in text and code.quote_around(start) == '"':
+            text = text.replace('"', "'")
         edit = (start, end, text)
         if edit not in self._edits[code]:
             self._edits[code].append(edit)

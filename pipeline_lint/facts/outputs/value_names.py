@@ -58,6 +58,11 @@ def _name(source: Source, node: cst.BaseExpression) -> str | None:
         case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=cst.SimpleString() as key))]):
             text = key.evaluated_value
             return text if isinstance(text, str) and text.isidentifier() else None
+        case cst.Subscript(
+            value=cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name)),
+            slice=[cst.SubscriptElement(slice=cst.Index(value=cst.Name()))],
+        ):
+            return _singular(name.strip("_")) or None
         case cst.Call():
             return _called(source, node)
         case cst.Await(expression=inner):
@@ -83,6 +88,15 @@ def _called(source: Source, call: cst.Call) -> str | None:
         case cst.Call(func=cst.Subscript() as layer):
             return _name(source, layer)
     return None
+
+
+def _singular(name: str) -> str:
+    """One of many: an `image` of `self.images`. A word that no rule fits stays as it is."""
+    for ending, replacement in (("ies", "y"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("s", "")):
+        if name.endswith(ending) and not name.endswith(("ss", "us", "is")):
+            singular = name.removesuffix(ending) + replacement
+            return name if keyword.iskeyword(singular) or len(singular) < 3 else singular
+    return name
 
 
 def _without_verb(name: str) -> str | None:

@@ -1,0 +1,3 @@
+from detection.retinanet import RetinaNet, build_detector
+
+__all__ = ["RetinaNet", "build_detector"]

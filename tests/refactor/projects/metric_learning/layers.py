@@ -1,0 +1,10 @@
+"""Normalization that also tells the length."""
+
+import torch
+from torch import nn
+
+
+class Normalize(nn.Module):
+    def forward(self, x):
+        norm = x.norm(dim=1, keepdim=True)
+        return x / (norm + 1e-6), norm
