@@ -8,6 +8,7 @@ with room for it (`with_deep_stack`).
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 import threading
 import warnings
@@ -94,6 +95,19 @@ def with_deep_stack(
     if errors:
         raise errors[0]
     return results[0]
+
+
+def without_collector(
+    function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """Calls `function` without garbage collections: while trees are built, nodes are many and all of them alive."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return function(*args, **kwargs)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def looks_compilable(text: str) -> bool:

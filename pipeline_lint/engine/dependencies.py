@@ -52,7 +52,10 @@ def folder_digest(path: str) -> str:
                     waiting.append(entry.path)
             elif entry.name.endswith(_SUFFIXES):
                 names.append(entry.path)
-    return _FOLDER + hashlib.blake2b("\0".join(sorted(names)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return (
+        _FOLDER
+        + hashlib.blake2b("\0".join(sorted(names)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    )
 
 
 def _state_like(dependency: Dependency) -> str | bool | None:

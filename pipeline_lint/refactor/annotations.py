@@ -10,7 +10,9 @@ from pipeline_lint.refactor.rewriting import Rewriting, newline_of
 
 _RETURNS = re.compile(r"^(?P<indent>[ \t]*)(?:Returns|Return|Yields)[ \t]*:[ \t]*\r?$", re.MULTILINE)
 _FIELD = re.compile(r"^[ \t]*:returns?:[ \t]*", re.MULTILINE)
-_LEADING_TYPE = re.compile(r"(?:[Aa] )?(?:[Tt]uple|[Ll]ist)(?:\[[^\n:]*\])?(?:: | of | with |:\s*$|\b(?=\s*\())", re.MULTILINE)
+_LEADING_TYPE = re.compile(
+    r"(?:[Aa] )?(?:[Tt]uple|[Ll]ist)(?:\[[^\n:]*\])?(?:: | of | with |:\s*$|\b(?=\s*\())", re.MULTILINE
+)
 
 
 def update_annotation(rewriting: Rewriting, function: FunctionInfo, named: str | None = None) -> None:
@@ -20,7 +22,11 @@ def update_annotation(rewriting: Rewriting, function: FunctionInfo, named: str |
         return
     annotation = node.returns
     inner, wrapper = annotation, ""
-    if isinstance(annotation, ast.Subscript) and dotted(annotation.value).rpartition(".")[2] in ("Iterator", "Generator", "Iterable"):
+    if isinstance(annotation, ast.Subscript) and dotted(annotation.value).rpartition(".")[2] in (
+        "Iterator",
+        "Generator",
+        "Iterable",
+    ):
         inner = annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice
     name = dotted(inner.value if isinstance(inner, ast.Subscript) else inner)
     kind = name.rpartition(".")[2]
@@ -82,7 +88,12 @@ def update_docstring(rewriting: Rewriting, function: FunctionInfo, names: tuple[
         position = body.end() if body is not None else section.end()
         leading = _LEADING_TYPE.match(text, position)
         if leading is not None:
-            rewriting.replace(code, start + position, start + leading.end(), f"{sentence[:-1]}: ".rstrip() + (" " if leading[0].endswith(" ") else ""))
+            rewriting.replace(
+                code,
+                start + position,
+                start + leading.end(),
+                f"{sentence[:-1]}: ".rstrip() + (" " if leading[0].endswith(" ") else ""),
+            )
         else:
             indent = text[section.end() + 1 : position] or section["indent"] + "    "
             rewriting.insert(code, start + position, sentence + newline_of(code) + indent)
@@ -91,8 +102,11 @@ def update_docstring(rewriting: Rewriting, function: FunctionInfo, names: tuple[
     if field is not None:
         leading = _LEADING_TYPE.match(text, field.end())
         stop = leading.end() if leading is not None else field.end()
-        rewriting.replace(code, start + field.end(), start + stop, f"{sentence} " if leading is None else f"{sentence[:-1]}: ")
+        rewriting.replace(
+            code, start + field.end(), start + stop, f"{sentence} " if leading is None else f"{sentence[:-1]}: "
+        )
 
 
 def docstring_of(function: FunctionInfo) -> str | None:
+    """The docstring of a function; None for one without, and for a lambda."""
     return None if isinstance(function.node, ast.Lambda) else ast.get_docstring(function.node)

@@ -82,7 +82,7 @@ def _assign_item(evaluation: Evaluation, target: ast.expr, containers: Value, ke
     machine.uses.note("subscript", evaluation.code, target, containers)
     for container in containers:
         if isinstance(container, Box):
-            machine.write_item(container, key, value)  # type: ignore[arg-type]
+            machine.write_item(container, key, value)
         elif isinstance(container, Instance):
             method = machine.method(container.info, "__setitem__")
             if method is not None:
@@ -128,9 +128,9 @@ def bind_definition(evaluation: Evaluation, node: ast.FunctionDef | ast.AsyncFun
         info = evaluation.code.functions[node]
         value = frozenset({machine.function(info)})
         _defaults(evaluation, node)
-        if any(name.rpartition(".")[2] == "fixture" for name in info.decorators):
-            if info not in machine.fixtures[node.name]:
-                machine.fixtures[node.name].append(info)
+        is_fixture = any(name.rpartition(".")[2] == "fixture" for name in info.decorators)
+        if is_fixture and info not in machine.fixtures[node.name]:
+            machine.fixtures[node.name].append(info)
     for decorator in reversed(node.decorator_list):
         decorated = call(
             evaluation, evaluate(evaluation, decorator), Arguments([value], [decorator], is_decorated=True), decorator
@@ -145,7 +145,8 @@ def _defaults(evaluation: Evaluation, node: ast.FunctionDef | ast.AsyncFunctionD
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     pairs = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
-    pairs += [(each, default) for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults) if default]
+    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    pairs += [(each, default) for each, default in keywords if default]
     for parameter, default in pairs:
         evaluation.machine.write(("parameter", function, parameter.arg), evaluate(evaluation, default))
 
@@ -156,9 +157,7 @@ def _class(evaluation: Evaluation, node: ast.ClassDef) -> Value:
     for base in node.bases:
         expression = base.value if isinstance(base, ast.Subscript) else base
         bases.extend(evaluate(evaluation, expression))
-    known = list(dict.fromkeys([*info.bases, *bases]))
-    if known != info.bases:
-        info.bases = known
+    evaluation.machine.set_bases(info, bases)
     outer, variables = evaluation.owner, evaluation.variables
     evaluation.owner, evaluation.variables = info, dict(variables or {})
     from pipeline_lint.refactor.evaluation import execute_all

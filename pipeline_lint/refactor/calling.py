@@ -100,7 +100,9 @@ class Arguments:
     @property
     def all(self) -> list[tuple[Value, ast.expr]]:
         pairs = list(zip(self.values, self.nodes, strict=True))
-        return pairs + [(value, self.keyword_nodes[name]) for name, value in self.keywords.items() if name in self.keyword_nodes]
+        return pairs + [
+            (value, self.keyword_nodes[name]) for name, value in self.keywords.items() if name in self.keyword_nodes
+        ]
 
     def get(self, position: int, name: str) -> Value:
         """The argument of that position or keyword; empty if there is none."""
@@ -125,18 +127,27 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
         case ClassToken(info):
             return _construct(evaluation, info, arguments, node)
         case Instance(info):
-            return call_instance(evaluation, token, info, arguments, node)
+            return call_instance(evaluation, token, info, arguments)
         case Partial(inner, values, keywords):
-            added = Arguments([*values, *arguments.values], [*arguments.nodes], {**dict(keywords), **arguments.keywords})
+            added = Arguments(
+                [*values, *arguments.values], [*arguments.nodes], {**dict(keywords), **arguments.keywords}
+            )
             added.nodes = [*(ast.Constant(None) for _ in values), *arguments.nodes]
             added.keyword_nodes, added.rest = arguments.keyword_nodes, arguments.rest
             return call(evaluation, inner, added, node)
         case Box(kind="sequential"):
-            return _call_chain(evaluation, token, arguments, node)
+            chains = machine.active_chains
+            if token in chains:
+                # A chain that may hold itself, as `layers = nn.Sequential(*layers)` in a loop seems to.
+                return EMPTY
+            chains.add(token)
+            result = _call_chain(evaluation, token, arguments, node)
+            chains.discard(token)
+            return result
         case Method(receiver, name):
             if isinstance(receiver, Box):
                 return call_method(evaluation, receiver, name, arguments.values, node)
-            return library.call_inherited(evaluation, receiver, name, arguments, node)
+            return library.call_inherited(evaluation, receiver, name, arguments)
         case External(path):
             return library.call_external(evaluation, path, arguments, node)
     if token is UNKNOWN or token is OPAQUE:
@@ -191,9 +202,7 @@ def open_function(machine: Machine, token: Function) -> None:
     machine.call(token.info)
 
 
-def call_function(
-    evaluation: Evaluation, function: FunctionInfo, bound: Value, arguments: Arguments | None
-) -> Value:
+def call_function(evaluation: Evaluation, function: FunctionInfo, bound: Value, arguments: Arguments | None) -> Value:
     """Passes arguments (None: unknown ones of no interest) to a function of the project and gives what it returns."""
     machine = evaluation.machine
     names = function.parameters
@@ -231,6 +240,8 @@ def _bind(machine: Machine, function: FunctionInfo, names: list[str], arguments:
 
 def result_of(machine: Machine, function: FunctionInfo, unit: Unit) -> Value:
     """What a function gives back; a generator gives an iterator."""
+    if machine.is_asleep(function):
+        return machine.sleeping_result
     if function.is_generator:
         box = machine.box("iterator", function.code, function.node)
         names = {name.rpartition(".")[2] for name in function.decorators}
@@ -251,17 +262,21 @@ def _construct(evaluation: Evaluation, info: ClassInfo, arguments: Arguments, no
     if initializer is not None:
         call_function(evaluation, initializer, instance, arguments)
         return instance
-    fields = [each.target.id for each in info.node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)]
+    fields = [
+        each.target.id
+        for each in info.node.body
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+    ]
     for name, value in [*zip(fields, arguments.values, strict=False), *arguments.keywords.items()]:
         machine.write(("attribute", info, name), value)
-    if not fields and any(path in ("torch.nn.Sequential", "torch.nn.ModuleList") for path in machine.external_bases(info)):
+    if not fields and any(
+        path in ("torch.nn.Sequential", "torch.nn.ModuleList") for path in machine.external_bases(info)
+    ):
         hand_over(evaluation, arguments, _called(node))
     return instance
 
 
-def call_instance(
-    evaluation: Evaluation, token: Instance, info: ClassInfo, arguments: Arguments, node: ast.AST
-) -> Value:
+def call_instance(evaluation: Evaluation, token: Instance, info: ClassInfo, arguments: Arguments) -> Value:
     """An object is called: `__call__`, or the `forward` of a module."""
     machine = evaluation.machine
     for name in ("__call__", "forward"):
@@ -280,7 +295,11 @@ def _call_chain(evaluation: Evaluation, box: Box, arguments: Arguments, node: as
         module = machine.read_item(box, index, evaluation.unit)
         value = call(evaluation, module, current, node)
         current = Arguments([value], [arguments.nodes[0] if arguments.nodes else ast.Constant(None)])
-        if has_outputs(value) and index + 1 < box.num_values and _is_foreign(machine.read_item(box, index + 1, evaluation.unit)):
+        if (
+            has_outputs(value)
+            and index + 1 < box.num_values
+            and _is_foreign(machine.read_item(box, index + 1, evaluation.unit))
+        ):
             machine.uses.note("escape", evaluation.code, node, value, "the next module of an `nn.Sequential`")
     return value if box.num_values else call(evaluation, machine.read_items(box, evaluation.unit), arguments, node)
 

@@ -20,7 +20,9 @@ class Constants:
         self._rewriting = rewriting
         self._prefix = prefix
 
-    def declare(self, keys: tuple[str, ...], maker: ModuleCode, users: Iterable[ModuleCode]) -> dict[ModuleCode, list[str]]:
+    def declare(
+        self, keys: tuple[str, ...], maker: ModuleCode, users: Iterable[ModuleCode]
+    ) -> dict[ModuleCode, list[str]]:
         """The code of each key in the maker's file and in those of its users.
 
         Raises `CannotRewrite` where no file can hold the constants for all, or a name is taken.
@@ -80,17 +82,23 @@ class Constants:
         body = home.tree.body
         imports = [index for index, each in enumerate(body) if _is_import(each)]
         last = imports[-1] if imports else 0 if body and _is_docstring(body[0]) else -1
-        first_definition = next((i for i, each in enumerate(body) if isinstance(each, ast.FunctionDef | ast.ClassDef)), len(body))
+        first_definition = next(
+            (i for i, each in enumerate(body) if isinstance(each, ast.FunctionDef | ast.ClassDef)), len(body)
+        )
         if last > first_definition:
             last = max((index for index in imports if index < first_definition), default=-1)
-        siblings = [index for index, each in enumerate(body[:first_definition]) if self._is_sibling(each) and index > last]
+        siblings = [
+            index for index, each in enumerate(body[:first_definition]) if self._is_sibling(each) and index > last
+        ]
         if siblings:
             _, end = home.span(body[siblings[-1]])
             self._rewriting.insert(home, end_of_line(home.text, end), "".join(newline + line for line in lines))
         elif last >= 0:
             _, end = home.span(body[last])
             offset = end_of_line(home.text, end)
-            self._rewriting.insert(home, offset, newline + "".join(newline + line for line in lines) + _gap(home, offset))
+            self._rewriting.insert(
+                home, offset, newline + "".join(newline + line for line in lines) + _gap(home, offset)
+            )
         else:
             start = home.span(body[0])[0]
             self._rewriting.insert(home, start, newline.join(lines) + newline * 3)

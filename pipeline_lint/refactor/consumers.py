@@ -31,7 +31,9 @@ class Consumers:
         kind, _, method = use.kind.partition(" ")
         handler = _HANDLERS.get(kind)
         if handler is None:
-            raise CannotRewrite(_REFUSALS.get(kind, "it is used in a way that is not followed").format(method or use.detail))
+            raise CannotRewrite(
+                _REFUSALS.get(kind, "it is used in a way that is not followed").format(method or use.detail)
+            )
         handler(self, use)
 
     def _unpack(self, use: Use) -> None:
@@ -39,8 +41,9 @@ class Consumers:
         assert isinstance(target, ast.Tuple | ast.List)
         num_values = self._keys.num_values
         star = next((i for i, each in enumerate(target.elts) if isinstance(each, ast.Starred)), None)
-        if star is None and len(target.elts) != num_values or star is not None and len(target.elts) - 1 > num_values:
-            raise CannotRewrite(f"it takes {len(target.elts)} values of {num_values}")
+        num_targets = len(target.elts)
+        if (star is None and num_targets != num_values) or (star is not None and num_targets - 1 > num_values):
+            raise CannotRewrite(f"it takes {num_targets} values of {num_values}")
         holder = next(each for each in code.ancestors(target) if isinstance(each, _BINDING))
         if isinstance(holder, ast.comprehension):
             self._unpack_in_comprehension(code, target, holder)
@@ -287,7 +290,9 @@ def _is_rebound(code: ModuleCode, node: ast.Name, comprehension: ast.AST) -> boo
     for above in code.ancestors(node):
         if above is comprehension:
             return False
-        if isinstance(above, ast.Lambda) and node.id in {each.arg for each in ast.walk(above.args) if isinstance(each, ast.arg)}:
+        if isinstance(above, ast.Lambda) and node.id in {
+            each.arg for each in ast.walk(above.args) if isinstance(each, ast.arg)
+        }:
             return True
         for generator in getattr(above, "generators", ()):
             if any(isinstance(each, ast.Name) and each.id == node.id for each in ast.walk(generator.target)):

@@ -106,13 +106,12 @@ def item_of(evaluation: Evaluation, value: Value, key: Hashable, node: ast.Subsc
 
 
 def _slice(evaluation: Evaluation, token: Box, node: ast.Subscript) -> Value:
+    """A part of a container: of outputs a container of its own, of all else taken for the whole."""
+    if not is_output(token):
+        return frozenset({token})
     machine = evaluation.machine
-    if is_output(token):
-        box = machine.box(token.kind, evaluation.code, node)
-    else:
-        box = token
-    if box is not token:
-        machine.write_item(box, None, machine.read_items(token, evaluation.unit))
+    box = machine.box(token.kind, evaluation.code, node)
+    machine.write_item(box, None, machine.read_items(token, evaluation.unit))
     return frozenset({box})
 
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from pipeline_lint.diagnostic import Place
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.outputs import Group
-from pipeline_lint.refactor.program import ModuleCode
+from pipeline_lint.refactor.program import ClassInfo, ModuleCode
 from pipeline_lint.refactor.rewriting import place_of
-from pipeline_lint.refactor.tokens import NOTHING, Box, Instance
+from pipeline_lint.refactor.tokens import NOTHING, Box, ClassToken, Instance
 from pipeline_lint.refactor.uses import Use
 
 Doubt = tuple[Place, str]
 _LOADING = re.compile(r"load|data|batch|_set|_iter|iterator|sampler|dl$|ds$", re.IGNORECASE)
-_NO_MODULES = re.compile(r"^(split|chunk|unbind|size|shape|items|values|topk|max|min|sort|meshgrid|zip|load|get_\w+|read\w*)$")
+_NO_MODULES = re.compile(
+    r"^(split|chunk|unbind|size|shape|items|values|topk|max|min|sort|meshgrid|zip|load|get_\w+|read\w*)$"
+)
 
 
 def foreign_tokens(use: Use, group: Group) -> str | None:
@@ -44,16 +46,35 @@ def doubts_about(machine: Machine, group: Group, exists: Callable[[str], bool]) 
                 yield place_of(escape.code, escape.node), f"{name} is handed to {escape.receiver}"
         makers = [each for each in machine.uses.constructed if info in machine.lineage(each)]
         if not makers:
-            yield info.code.document.place(*_name_span(info.code, info.node)), f"{name} is constructed nowhere in the project"
+            yield (
+                info.code.document.place(*_name_span(info.code, info.node)),
+                f"{name} is constructed nowhere in the project",
+            )
         elif not any(use.kind != "return" for use in group.uses):
-            yield info.code.document.place(*_name_span(info.code, info.node)), f"nothing in the project uses the results of {name}"
+            yield (
+                info.code.document.place(*_name_span(info.code, info.node)),
+                f"nothing in the project uses the results of {name}",
+            )
         package = _installed_package(info.code, exists)
         if package is not None and not info.name.startswith("_"):
             place = info.code.document.place(*_name_span(info.code, info.node))
             yield place, f"{name} can be imported from the installed package `{package}`"
+        if _is_blurred(machine, group, info):
+            place = info.code.document.place(*_name_span(info.code, info.node))
+            yield place, f"{name} is kept together with so many other things that they are not told apart"
     if machine.is_exhausted:
-        yield place_of(group.producers[0].info.code, group.producers[0].info.node), "the project is too involved to be followed to the end"
+        yield (
+            place_of(group.producers[0].info.code, group.producers[0].info.node),
+            "the project is too involved to be followed to the end",
+        )
     yield from _possible_consumers(machine, group)
+
+
+def _is_blurred(machine: Machine, group: Group, info: ClassInfo) -> bool:
+    for token in machine.blurred:
+        if isinstance(token, Instance | ClassToken) and info in machine.lineage(token.info):
+            return True
+    return not group.sites.isdisjoint(machine.blurred)
 
 
 def _name_span(code: ModuleCode, node: ast.ClassDef) -> tuple[int, int]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_lint.refactor import narrowing
-from pipeline_lint.refactor.calling import result_of
 from pipeline_lint.refactor.assigning import assign, bind_definition, bind_import
+from pipeline_lint.refactor.calling import result_of
 from pipeline_lint.refactor.containers import elements_of
 from pipeline_lint.refactor.expressions import evaluate
 from pipeline_lint.refactor.program import FunctionInfo, ModuleCode
-from pipeline_lint.refactor.tokens import EMPTY, JUST_OPAQUE, JUST_UNKNOWN, Value
+from pipeline_lint.refactor.tokens import EMPTY, JUST_OPAQUE, JUST_UNKNOWN, Box, Value
 
 if TYPE_CHECKING:
     from pipeline_lint.refactor.machine import Machine
@@ -80,6 +80,7 @@ def _parameters(machine: Machine, function: FunctionInfo) -> Variables:
 
 
 def execute_all(evaluation: Evaluation, statements: Sequence[ast.stmt]) -> None:
+    """Executes statements in turn, up to one that ends the block."""
     for statement in statements:
         if evaluation.variables is None:
             return
@@ -119,7 +120,7 @@ def _augmented(evaluation: Evaluation, node: ast.AugAssign) -> None:
     machine = evaluation.machine
     old = evaluate(evaluation, node.target) if isinstance(node.target, ast.Name | ast.Attribute) else EMPTY
     machine.uses.note("iterate", evaluation.code, node.value, value)
-    lists = [token for token in old if getattr(token, "kind", "") == "list"]
+    lists = [token for token in old if isinstance(token, Box) and token.kind == "list"]
     if lists:
         items = elements_of(evaluation, value, node.value)
         for box in lists:

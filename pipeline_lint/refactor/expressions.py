@@ -53,6 +53,7 @@ def evaluate_key(evaluation: Evaluation, node: ast.expr) -> Hashable:
 
 
 def constant_key(evaluation: Evaluation, node: ast.expr) -> Hashable:
+    """The number or text that a subscript stands for; None where it is not known."""
     match node:
         case ast.Constant(value=int() | str() as value):
             return value
@@ -356,8 +357,8 @@ def _walrus(evaluation: Evaluation, node: ast.NamedExpr) -> Value:
 
 
 def _lambda(evaluation: Evaluation, node: ast.Lambda) -> Value:
-    info = evaluation.code.functions[node]
-    return frozenset({evaluation.machine.function(info)})
+    info = evaluation.code.functions.get(node)
+    return frozenset({evaluation.machine.function(info)}) if info is not None else JUST_OPAQUE
 
 
 def _yield(evaluation: Evaluation, node: ast.Yield | ast.YieldFrom) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipeline_lint.document import Document
 
@@ -13,13 +13,12 @@ UNPLACED = "unplaced"
 """The attribute of nodes of which no place is known."""
 
 
-def place_format_strings(document: Document, tree: ast.Module) -> None:
+def place_format_strings(document: Document, strings: Iterable[ast.JoinedStr]) -> None:
     """Gives the expressions of f-strings their places; those that are not found are marked `UNPLACED`."""
-    if sys.version_info >= (3, 12) or '"{' not in document.text.replace("'", '"') and "{" not in document.text:
+    if sys.version_info >= (3, 12):
         return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            _place(document, node)
+    for node in strings:
+        _place(document, node)
 
 
 def _place(document: Document, string: ast.JoinedStr) -> None:
@@ -27,8 +26,7 @@ def _place(document: Document, string: ast.JoinedStr) -> None:
     found = list(_fields(document, string)) if values else []
     trees = [_expression(text) for _, text in found]
     matches = len(found) == len(values) and all(
-        tree is not None and ast.dump(tree) == ast.dump(value.value)
-        for tree, value in zip(trees, values, strict=False)
+        tree is not None and ast.dump(tree) == ast.dump(value.value) for tree, value in zip(trees, values, strict=False)
     )
     for index, value in enumerate(values):
         if not matches:
@@ -59,12 +57,12 @@ def _move(document: Document, tree: ast.expr, start: int) -> None:
     row = document.row_of(start)
     shift = len(document.text[document.line_starts[row - 1] : start].encode("utf-8", "surrogatepass"))
     for node in ast.walk(tree):
-        if hasattr(node, "lineno"):
+        if isinstance(node, ast.expr | ast.arg | ast.keyword):
             if node.lineno != 1 or node.end_lineno != 1:
                 setattr(node, UNPLACED, True)
             node.lineno = node.end_lineno = row
             node.col_offset += shift
-            node.end_col_offset += shift
+            node.end_col_offset = (node.end_col_offset or 0) + shift
 
 
 def _fields(document: Document, string: ast.JoinedStr) -> Iterator[tuple[int, str]]:
@@ -87,7 +85,10 @@ def _fields(document: Document, string: ast.JoinedStr) -> Iterator[tuple[int, st
             end = _end_of_field(text, position + 1, quote)
             expression = text[position + 1 : end]
             blanks = len(expression) - len(expression.lstrip())
-            yield position + 1 + blanks, expression.rstrip().removesuffix("=") if text[end - 1 : end] == "=" else expression
+            yield (
+                position + 1 + blanks,
+                expression.rstrip().removesuffix("=") if text[end - 1 : end] == "=" else expression,
+            )
             position = _closing(text, end, quote)
         else:
             position += 1

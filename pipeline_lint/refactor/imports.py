@@ -121,9 +121,8 @@ class Importer:
     def _add(self, code: ModuleCode, home: ModuleCode, names: list[str]) -> None:
         module = self._module_name(code, home)
         text = _import_statement(code, f"from {module}", sorted(names, key=_order), "")
-        imports = [each for each in code.tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
         # Imports further down may have been put there on purpose.
-        block = _first_block(code, imports)
+        block = _first_block(code)
         newline = newline_of(code)
         ours = [each for each in block if self._is_ours(code, each)]
         before = [each for each in ours if _module_of(each) < module]
@@ -142,8 +141,10 @@ class Importer:
 
     def _is_ours(self, code: ModuleCode, statement: ast.Import | ast.ImportFrom) -> bool:
         module = _module_of(statement)
-        return module.startswith(".") or self._machine.find_module(module.partition(".")[0], code) is not None or (
-            self._machine.find_module(module, code) is not None
+        return (
+            module.startswith(".")
+            or self._machine.find_module(module.partition(".")[0], code) is not None
+            or (self._machine.find_module(module, code) is not None)
         )
 
     def _module_name(self, code: ModuleCode, home: ModuleCode) -> str:
@@ -169,9 +170,7 @@ def _module_of(statement: ast.Import | ast.ImportFrom) -> str:
     return "." * statement.level + (statement.module or "")
 
 
-def _first_block(
-    code: ModuleCode, imports: list[ast.Import | ast.ImportFrom]
-) -> list[ast.Import | ast.ImportFrom]:
+def _first_block(code: ModuleCode) -> list[ast.Import | ast.ImportFrom]:
     """The imports that open the file, up to the first statement that is none."""
     block: list[ast.Import | ast.ImportFrom] = []
     for statement in code.tree.body:

@@ -41,7 +41,8 @@ _OF_MODULES = frozenset(
     "named_children zero_grad register_buffer register_parameter add_module register_module get_submodule "
     "register_forward_hook register_forward_pre_hook register_full_backward_hook __init__ extra_repr log log_dict "
     "save_hyperparameters optimizers lr_schedulers manual_backward freeze toggle_optimizer untoggle_optimizer "
-    "configure_optimizers forward __call__ compile update_parameters update no_sync join clip_gradients print all_gather".split()
+    "configure_optimizers forward __call__ compile update_parameters update no_sync join clip_gradients print "
+    "all_gather".split()
 )
 INHERITED_METHODS = _GIVING_ITSELF | _OF_MODULES
 """Methods of `nn.Module` and Lightning's that classes of the project inherit."""
@@ -95,7 +96,7 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
     if _TRAINER.search(path):
         return _train(evaluation, path, arguments, node)
     root = path.partition(".")[0]
-    is_harmless = root in _HARMLESS_ROOTS and not _CALLING.search(path) or path == "wandb.watch"
+    is_harmless = (root in _HARMLESS_ROOTS and not _CALLING.search(path)) or path == "wandb.watch"
     receiver = f"`{path.removeprefix('builtins.').replace('()', '')}`"
     if _SAVING.search(path):
         for value, argument in arguments.all:
@@ -112,9 +113,7 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
     return frozenset({evaluation.machine.external(f"{path}()")})
 
 
-def call_inherited(
-    evaluation: Evaluation, receiver: Token, name: str, arguments: Arguments, node: ast.AST
-) -> Value:
+def call_inherited(evaluation: Evaluation, receiver: Token, name: str, arguments: Arguments) -> Value:
     """Methods that classes of the project inherit from torch."""
     from pipeline_lint.refactor import calling
 
@@ -214,7 +213,7 @@ def _iterated(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Va
     return _iterator(evaluation, node, items)
 
 
-def _next(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+def _next(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
     value = arguments.values[0] if arguments.values else EMPTY
     return elements_of(evaluation, value, None) | arguments.get(1, "default")
 
@@ -279,7 +278,7 @@ def _partial(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
     return frozenset({evaluation.machine.token(key, lambda: Partial(function, values, keywords))})
 
 
-def _harmless(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+def _harmless(_evaluation: Evaluation, _arguments: Arguments, _: ast.AST) -> Value:
     return JUST_OPAQUE
 
 
@@ -291,7 +290,7 @@ def _folded(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
     return JUST_OPAQUE
 
 
-def _getattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+def _getattr(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
     from pipeline_lint.refactor.expressions import attribute_of
 
     owners, names = arguments.get(0, "object"), arguments.get(1, "name")
@@ -309,7 +308,7 @@ def _getattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Val
     return value | JUST_UNKNOWN
 
 
-def _setattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+def _setattr(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
     from pipeline_lint.refactor.assigning import _assign_attribute
 
     for token in arguments.get(1, "name"):
@@ -383,7 +382,10 @@ def _split(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value
 
 
 _STEPS = {
-    "fit": (("training_step", "train_dataloaders", 1, "train_dataloader"), ("validation_step", "val_dataloaders", 2, "val_dataloader")),
+    "fit": (
+        ("training_step", "train_dataloaders", 1, "train_dataloader"),
+        ("validation_step", "val_dataloaders", 2, "val_dataloader"),
+    ),
     "validate": (("validation_step", "dataloaders", 1, "val_dataloader"),),
     "test": (("test_step", "dataloaders", 1, "test_dataloader"),),
     "predict": (("predict_step", "dataloaders", 1, "predict_dataloader"),),
@@ -409,7 +411,12 @@ def _train(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.AS
                     loaders |= calling.call(evaluation, found, calling.Arguments([], []), node)
                     for hook in ("setup", "prepare_data"):
                         if machine.method(holder.info, hook):
-                            calling.call(evaluation, attribute_of(evaluation, holder, hook), calling.Arguments([JUST_OPAQUE], [ast.Constant(None)]), node)
+                            calling.call(
+                                evaluation,
+                                attribute_of(evaluation, holder, hook),
+                                calling.Arguments([JUST_OPAQUE], [ast.Constant(None)]),
+                                node,
+                            )
             batches = _batches(evaluation, loaders)
             blank = ast.Constant(None)
             function = machine.method(model.info, step)
@@ -418,7 +425,7 @@ def _train(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.AS
                 results |= calling.call_function(evaluation, function, frozenset({model}), given)
             elif step == "predict_step":
                 given = calling.Arguments([batches], [blank])
-                results |= calling.call_instance(evaluation, model, model.info, given, node)
+                results |= calling.call_instance(evaluation, model, model.info, given)
     return _iterator(evaluation, node, results) if path.endswith("predict") else JUST_OPAQUE
 
 
@@ -460,7 +467,9 @@ _BUILTINS: dict[str, Handler] = {
     "min": _folded,
     "any": _folded,
     "all": _folded,
-    **dict.fromkeys(["len", "print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless),
+    **dict.fromkeys(
+        ["len", "print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless
+    ),
 }
 _FUNCTIONS: dict[str, Handler] = {
     "torch.nn.Sequential": _sequential,

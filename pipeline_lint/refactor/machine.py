@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from pipeline_lint.facts.module_files import ModuleFiles, absolute
 from pipeline_lint.refactor.evaluation import Evaluation, evaluate_unit
+from pipeline_lint.refactor.interest import Interest
 from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode
 from pipeline_lint.refactor.tokens import (
     ALL,
@@ -25,6 +26,7 @@ from pipeline_lint.refactor.tokens import (
     Function,
     Instance,
     ModuleToken,
+    Text,
     Token,
     Value,
 )
@@ -32,6 +34,8 @@ from pipeline_lint.refactor.uses import Uses
 
 Unit = FunctionInfo | ModuleCode
 Key = tuple[Hashable, ...]
+_MOST_TOKENS = 24
+"""In one cell."""
 _MOST_EVALUATIONS = 60
 """Of one function; what still grows then is taken as it is, and nothing about it is proven."""
 
@@ -39,11 +43,25 @@ _MOST_EVALUATIONS = 60
 class Machine:
     """Cells, tokens and the work that is left."""
 
-    def __init__(self, codes: Mapping[str, ModuleCode], files: ModuleFiles) -> None:
+    def __init__(
+        self,
+        codes: Mapping[str, ModuleCode],
+        files: ModuleFiles,
+        targets: Iterable[tuple[ClassInfo, FunctionInfo]],
+        interest: Interest | None = None,
+    ) -> None:
+        self._targets = list(targets)
+        self._is_first = interest is None
         self.codes = codes
         self._by_place = {absolute(path): code for path, code in codes.items()}
         self.uses = Uses()
         self.is_exhausted = False
+        for code in codes.values():
+            for info in code.classes.values():
+                info.bases = []
+        self.interest = Interest(codes.values(), self._wake)
+        if interest is not None:
+            self.interest.awake |= interest.awake
         self.fixtures: dict[str, list[FunctionInfo]] = defaultdict(list)
         self._files = files
         self._cells: dict[Key, Value] = {}
@@ -54,6 +72,10 @@ class Machine:
         self._times: Counter[Unit] = Counter()
         self._called: set[FunctionInfo] = set()
         self._tokens: dict[Hashable, Token] = {}
+        self.blurred: set[Token] = set()
+        self._crowded: set[Key] = set()
+        self.active_chains: set[Box] = set()
+        self._lineages: dict[ClassInfo, list[object]] = {}
         self._modules: dict[tuple[str, str], ModuleCode | None] = {}
         self.star_imports: dict[ModuleCode, list[ModuleCode | str]] = defaultdict(list)
         self.importers: dict[ModuleCode, set[ModuleCode]] = defaultdict(set)
@@ -63,16 +85,31 @@ class Machine:
         for code in self.codes.values():
             self._enqueue(code)
         self._drain()
-        functions = [function for code in self.codes.values() for function in code.functions.values()]
-        mentioned = _mentioned(self.codes.values())
-        self._start(f for f in functions if f not in self._called and f.name.rpartition(".")[2] not in mentioned)
-        self._start(f for f in functions if f not in self._called and f.is_method)
-        self._start(f for f in functions if f not in self._called)
+        for info, function in self._targets:
+            self.interest.add_target(info, function)
+        self._drain()
+        mentioned = frozenset().union(*(code.mentioned for code in self.codes.values()))
+        while True:
+            waiting = [each for each in self.interest.awake if each not in self._called]
+            if not waiting:
+                break
+            waiting.sort(key=lambda function: (function.code.path, function.node.lineno))
+            roots = [each for each in waiting if each.name.rpartition(".")[2] not in mentioned]
+            methods = [each for each in waiting if each.is_method]
+            self._start(roots or methods or waiting)
         for _ in range(3):
             missing = [(key, value) for key, value in self._missing.items() if not self._cells.get(key)]
             for key, value in missing:
                 self.write(key, value)
             self._drain()
+
+    def _wake(self, function: FunctionInfo) -> None:
+        """Evaluates a function that has become of interest, if something has called it."""
+        if function in self._called:
+            self._enqueue(function)
+
+    def is_asleep(self, function: FunctionInfo) -> bool:
+        return function not in self.interest.awake
 
     def _start(self, functions: Iterable[FunctionInfo]) -> None:
         """Evaluates functions that nothing known calls, with unknown arguments."""
@@ -101,7 +138,8 @@ class Machine:
         """Notes that something calls a function."""
         if function not in self._called:
             self._called.add(function)
-            self._enqueue(function)
+            if function in self.interest.awake:
+                self._enqueue(function)
 
     def read(self, key: Key, unit: Unit, missing: Value = EMPTY) -> Value:
         """What a cell holds; `missing` is what it gets if nothing else ever does."""
@@ -115,12 +153,29 @@ class Machine:
         return self._cells.get(key, EMPTY)
 
     def write(self, key: Key, value: Value) -> None:
+        """Adds what a cell may hold. One that may hold too many things is unknown from then on."""
         old = self._cells.get(key, EMPTY)
         if value <= old:
             return
-        self._cells[key] = old | value
+        self.interest.note(key, value - old)
+        if key in self._crowded or len(old) + len(value) > _MOST_TOKENS:
+            value = self._blurred(key, old | value)
+            if value == old:
+                return
+            self._cells[key] = value
+        else:
+            self._cells[key] = old | value
         for unit in self._readers.get(key, ()):
             self._enqueue(unit)
+
+    def _blurred(self, key: Key, value: Value) -> Value:
+        """What is told apart no more; `blurred` remembers what may be met at places that do not show it."""
+        texts = [token for token in value if isinstance(token, Text)]
+        if len(value) - len(texts) <= _MOST_TOKENS and key not in self._crowded:
+            return value - frozenset(texts) | JUST_OPAQUE if len(value) > _MOST_TOKENS else value
+        self._crowded.add(key)
+        self.blurred |= {token for token in value if isinstance(token, Instance | ClassToken | Function | Box)}
+        return JUST_UNKNOWN
 
     def write_item(self, box: Box, key: Hashable, value: Value) -> None:
         """Puts something into a container; key None for an item that is not told apart from others."""
@@ -167,7 +222,14 @@ class Machine:
         return self._token(("function", info, bound), lambda: Function(info, bound))  # type: ignore[return-value]
 
     def box(
-        self, kind: str, code: ModuleCode, node: ast.AST, *, part: str = "", is_literal: bool = False, num_values: int = 0
+        self,
+        kind: str,
+        code: ModuleCode,
+        node: ast.AST,
+        *,
+        part: str = "",
+        is_literal: bool = False,
+        num_values: int = 0,
     ) -> Box:
         """The container that `node` makes; `part` tells several apart."""
         key = ("box", node, kind, part)
@@ -180,6 +242,7 @@ class Machine:
         found = self._tokens.get(key)
         if found is None:
             found = self._tokens[key] = make()
+            self.interest.add_token(found)
         return found
 
     def find_module(self, module: str, importer: ModuleCode) -> ModuleCode | None:
@@ -198,8 +261,27 @@ class Machine:
         """The names that a file defines or imports, in the order of the text."""
         return [str(key[2]) for key in self._cells if key[0] == "global" and key[1] is code]
 
+    @property
+    def sleeping_result(self) -> Value:
+        """What a function gives that nothing of interest reaches: in the first run, which finds those, nothing yet."""
+        return EMPTY if self._is_first else JUST_OPAQUE
+
+    def set_bases(self, info: ClassInfo, bases: list[object]) -> None:
+        """Notes what a class inherits, as far as its statement has been evaluated."""
+        known = list(dict.fromkeys([*info.bases, *bases]))
+        if known == info.bases:
+            return
+        info.bases = known
+        self._lineages.clear()
+        for base in bases:
+            if isinstance(base, ClassToken):
+                self.interest.add_subclass(base.info, info)
+
     def lineage(self, info: ClassInfo) -> list[object]:
         """The class and what it inherits: `ClassInfo` for classes of the project, tokens for all others."""
+        known = self._lineages.get(info)
+        if known is not None:
+            return known
         found: list[object] = []
         waiting: list[object] = [info]
         while waiting:
@@ -214,6 +296,7 @@ class Machine:
                 break
             if isinstance(each, ClassInfo):
                 waiting = [*each.bases, *waiting]
+        self._lineages[info] = found
         return found
 
     def method(self, info: ClassInfo, name: str, *, after: ClassInfo | None = None) -> FunctionInfo | None:
@@ -239,18 +322,6 @@ class Machine:
 def _arguments(arguments: ast.arguments) -> list[ast.arg]:
     extra = [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
-
-
-def _mentioned(codes: Iterable[ModuleCode]) -> set[str]:
-    """The names by which something may be called."""
-    found = set()
-    for code in codes:
-        for node in ast.walk(code.tree):
-            if isinstance(node, ast.Name):
-                found.add(node.id)
-            elif isinstance(node, ast.Attribute):
-                found.add(node.attr)
-    return found
 
 
 __all__ = ["Evaluation", "Machine", "Unit"]

@@ -30,7 +30,9 @@ class Unnamed:
     reason: str
 
 
-def choose_names(written: Sequence[Names], uses: Iterable[Use], docstring: str | None, codes: Sequence[str]) -> tuple[str, ...] | Unnamed:
+def choose_names(
+    written: Sequence[Names], uses: Iterable[Use], docstring: str | None, codes: Sequence[str]
+) -> tuple[str, ...] | Unnamed:
     """One honest name for each value, or the reason why there is none.
 
     `written` holds the names on each path that returns; `codes` are the values as one of them is written.
@@ -45,7 +47,9 @@ def choose_names(written: Sequence[Names], uses: Iterable[Use], docstring: str |
     nameless = [index for index, name in enumerate(found) if name is None]
     if nameless:
         values = " and ".join(f"{index + 1} (`{codes[index]}`)" for index in nameless)
-        return Unnamed(f"value{'s' if len(nameless) > 1 else ''} {values} {'have' if len(nameless) > 1 else 'has'} no name")
+        return Unnamed(
+            f"value{'s' if len(nameless) > 1 else ''} {values} {'have' if len(nameless) > 1 else 'has'} no name"
+        )
     names = tuple(name for name in found if name is not None)
     doubled = [name for name, times in Counter(names).items() if times > 1]
     if doubled:
@@ -90,11 +94,8 @@ def is_key(name: str) -> bool:
 
 
 def _unpacked(uses: Iterable[Use], num_values: int) -> list[Names]:
-    found: list[Names] = []
-    for use in uses:
-        if use.kind == "unpack" and isinstance(use.node, ast.Tuple | ast.List) and len(use.node.elts) == num_values:
-            found.append(tuple(_target_name(each) for each in use.node.elts))
-    return found
+    targets = [use.node for use in uses if use.kind == "unpack" and isinstance(use.node, ast.Tuple | ast.List)]
+    return [tuple(map(_target_name, each.elts)) for each in targets if len(each.elts) == num_values]
 
 
 def _target_name(node: ast.expr) -> str | None:
@@ -112,7 +113,7 @@ def _documented(docstring: str | None, num_values: int) -> list[Names]:
     start = next((index for index, line in enumerate(lines) if _SECTION.match(line)), None)
     if start is None:
         return []
-    names = []
+    names: list[str] = []
     for line in lines[start + 1 :]:
         if not line.strip() and names:
             break

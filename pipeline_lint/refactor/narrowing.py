@@ -73,5 +73,7 @@ def _keep(evaluation: Evaluation, name: str, tokens: set[Token], *, keeps: bool)
     variables = evaluation.variables
     if variables is not None and name in variables:
         variables[name] = variables[name] & tokens if keeps else variables[name] - tokens
+
+
 OTHER_CONTAINERS = _MAPPINGS | {"Sequence", "Iterable", "Collection", "Sized", "object"}
 """Classes of which a dict may be an instance where a tuple is not, or the other way round."""

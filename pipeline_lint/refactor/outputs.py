@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline_lint.facts.modules import ClassSummary
 from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.refactor.machine import Machine
-from pipeline_lint.refactor.program import ClassInfo, FunctionInfo
+from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode
 from pipeline_lint.refactor.tokens import ALL, NOTHING, Box, Value
 from pipeline_lint.refactor.uses import Use
 
-_TOGETHER = frozenset({"unpack", "subscript", "star", "iterate", "operand", "outside", "isinstance", "columns", "match"})
+_TOGETHER = frozenset(
+    {"unpack", "subscript", "star", "iterate", "operand", "outside", "isinstance", "columns", "match"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,24 @@ class Group:
     uses: list[Use]
 
 
-def find_producer(machine: Machine, target: Target) -> Producer | None:
+def locate(codes: Mapping[str, ModuleCode], target: Target) -> Producer | None:
     """The method's code; None where it is out of reach."""
-    code = machine.codes.get(target.summary.path)
+    code = codes.get(target.summary.path)
     found = [info for info in code.classes.values() if info.name == target.summary.name] if code is not None else []
     if not found or target.method not in found[-1].methods:
         return None
-    function = found[-1].methods[target.method]
-    producer = Producer(target, found[-1], function)
+    producer = Producer(target, found[-1], found[-1].methods[target.method])
     if len(found) > 1:
         producer.problem = f"there are {len(found)} classes called `{target.summary.name}`"
+    return producer
+
+
+def find_producer(machine: Machine, target: Target) -> Producer | None:
+    """The method with the displays that it returns; None where it is out of reach."""
+    producer = locate(machine.codes, target)
+    if producer is None or producer.problem is not None:
         return producer
+    function = producer.function
     value = _returned(machine, function, target.method)
     producer.sites = sorted(
         (token for token in value if isinstance(token, Box) and token.is_literal and token.kind != "dict"),
@@ -103,8 +112,20 @@ def _problem(producer: Producer, value: Value) -> str | None:
 
 
 _KNOWN_DECORATORS = (
-    "torch.", "autocast", "no_grad", "inference_mode", "override", "typing.override", "amp.", "final", "abstractmethod",
-    "abc.", "auto_fp16", "force_fp32", "typing_extensions.", "profile",
+    "torch.",
+    "autocast",
+    "no_grad",
+    "inference_mode",
+    "override",
+    "typing.override",
+    "amp.",
+    "final",
+    "abstractmethod",
+    "abc.",
+    "auto_fp16",
+    "force_fp32",
+    "typing_extensions.",
+    "profile",
 )
 
 
@@ -143,5 +164,6 @@ def group_outputs(producers: Sequence[Producer], uses: Iterable[Use]) -> list[Gr
 
 
 def elements(site: Box) -> list[ast.expr]:
+    """The values of a tuple or list that is written out."""
     assert isinstance(site.node, ast.Tuple | ast.List)
     return site.node.elts

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline_lint.diagnostic import Applicability, Fix
-from pipeline_lint.documents import open_document
 from pipeline_lint.document import UnreadableDocument
+from pipeline_lint.documents import open_document
+from pipeline_lint.facts.membership import dataset_confidence, module_confidence
 from pipeline_lint.facts.project import Project
-from pipeline_lint.parsing import with_deep_stack
+from pipeline_lint.parsing import with_deep_stack, without_collector
 from pipeline_lint.refactor.annotations import docstring_of, update_annotation, update_docstring
 from pipeline_lint.refactor.constants import Constants
 from pipeline_lint.refactor.consumers import Consumers
@@ -20,8 +21,8 @@ from pipeline_lint.refactor.doubts import Doubt, doubts_about, foreign_tokens
 from pipeline_lint.refactor.keys import Keys, Style
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.naming import Names, Unnamed, choose_names
-from pipeline_lint.refactor.outputs import Group, Producer, Target, elements, find_producer, group_outputs
-from pipeline_lint.refactor.program import ModuleCode, read_code
+from pipeline_lint.refactor.outputs import Group, Target, elements, find_producer, group_outputs, locate
+from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode, read_code
 from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, outer_span, place_of
 from pipeline_lint.refactor.tokens import Box
 from pipeline_lint.refactor.uses import Use
@@ -74,10 +75,12 @@ class NamedOutputs:
 
     @property
     def machine(self) -> Machine:
-        """The project after everything was evaluated."""
+        """The project after everything of interest was evaluated."""
         if self._machine is None:
-            self._machine = Machine(_read_all(self._project), self._project.files)
-            with_deep_stack(self._machine.run)
+            codes = without_collector(_read_all, self._project)
+            found = (locate(codes, target) for target in _candidates(self._project))
+            methods = [(producer.info, producer.function) for producer in found if producer is not None]
+            self._machine = without_collector(with_deep_stack, _evaluated, codes, self._project, methods)
         return self._machine
 
     def propose(self, targets: Sequence[Target], style: Style) -> Mapping[Key, Proposal]:
@@ -87,7 +90,9 @@ class NamedOutputs:
         machine = self.machine
         found = {target.key: find_producer(machine, target) for target in targets}
         producers = [producer for producer in found.values() if producer is not None]
-        proposals = {key: Proposal(refusal="its file cannot be read here") for key, each in found.items() if each is None}
+        proposals = {
+            key: Proposal(refusal="its file cannot be read here") for key, each in found.items() if each is None
+        }
         for producer in producers:
             if not producer.sites:
                 proposals[producer.target.key] = Proposal(refusal=producer.problem)
@@ -115,10 +120,15 @@ class NamedOutputs:
         outside = sorted({edit.path for edit in edits} - self._project.given)
         if outside:
             listed = ", ".join(outside[:3]) + (f" and {len(outside) - 3} more" if len(outside) > 3 else "")
-            return Proposal(refusal=f"it would also change {listed}: run `pipeline-lint fix` on the whole project", doubts=tuple(doubts))
+            return Proposal(
+                refusal=f"it would also change {listed}: run `pipeline-lint fix` on the whole project",
+                doubts=tuple(doubts),
+            )
         applicability = Applicability.UNSAFE if doubts else Applicability.SAFE
         num_uses = sum(use.kind != "return" for use in group.uses)
-        message = f"Return a dict with {', '.join(f'`{name}`' for name in names)} and take its values by name in {num_uses} place{'s' if num_uses != 1 else ''}"
+        listed = ", ".join(f"`{name}`" for name in names)
+        places = f"{num_uses} place{'s' if num_uses != 1 else ''}"
+        message = f"Return a dict with {listed} and take its values by name in {places}"
         return Proposal(Fix(applicability, message, edits), doubts=_distinct(doubts))
 
     def _rewrite(self, rewriting: Rewriting, group: Group, names: tuple[str, ...], style: Style) -> list[Doubt]:
@@ -149,13 +159,40 @@ class NamedOutputs:
         return doubts
 
     def _keys(
-        self, rewriting: Rewriting, names: tuple[str, ...], style: Style, makers: list[ModuleCode], users: Iterable[ModuleCode], *, prefix: str
+        self,
+        rewriting: Rewriting,
+        names: tuple[str, ...],
+        style: Style,
+        makers: list[ModuleCode],
+        users: Iterable[ModuleCode],
+        *,
+        prefix: str,
     ) -> Keys:
         if style is not Style.CONSTANTS:
             return Keys(names, style, lambda _, index: f'"{names[index]}"')
         constants = Constants(self.machine, rewriting, prefix)
         written = constants.declare(names, makers[0], [*makers[1:], *users])
         return Keys(names, style, lambda code, index: written[code][index])
+
+
+def _candidates(project: Project) -> Iterator[Target]:
+    """All methods whose outputs a rule may want to name."""
+    for summary in project.classes():
+        for name, method in summary.outputs.items():
+            judge = module_confidence if name == "forward" else dataset_confidence
+            if any(output.is_positional for output in method.outputs) and judge(project, summary) is not None:
+                yield Target(summary, name, method.outputs)
+
+
+def _evaluated(
+    codes: Mapping[str, ModuleCode], project: Project, methods: Sequence[tuple[ClassInfo, FunctionInfo]]
+) -> Machine:
+    """Two runs: the first finds the functions that matter, the second knows from the start what the others give."""
+    first = Machine(codes, project.files, methods)
+    first.run()
+    machine = Machine(codes, project.files, methods, first.interest)
+    machine.run()
+    return machine
 
 
 _NAMING = frozenset({"unpack", "subscript", "star"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline_lint.document import Document
@@ -16,7 +16,7 @@ from pipeline_lint.refactor.format_strings import UNPLACED, place_format_strings
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_LONGEST_WORD = 40
 
 
 @dataclass(eq=False, slots=True)
@@ -35,6 +35,10 @@ class FunctionInfo:
     captured: frozenset[str] = frozenset()
     """Names that functions within it may read."""
     decorators: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    """The names that it mentions itself."""
+    unpacks: frozenset[int] = frozenset()
+    """How many values it unpacks results of calls and items of loops into."""
 
     @property
     def parameters(self) -> list[str]:
@@ -80,9 +84,11 @@ class ModuleCode:
         self.tree = tree
         self.functions: dict[ast.AST, FunctionInfo] = {}
         self.classes: dict[ast.AST, ClassInfo] = {}
+        self.format_strings: list[ast.JoinedStr] = []
         self._is_ascii = self.text.isascii()
         self._format_strings: list[tuple[int, int, str]] | None = None
         _Definitions(self).read(tree)
+        place_format_strings(document, self.format_strings)
 
     def __repr__(self) -> str:
         return f"<{self.path}>"
@@ -107,8 +113,8 @@ class ModuleCode:
         """The quote of the f-string that holds an offset: before Python 3.12 it cannot be used inside."""
         if self._format_strings is None:
             self._format_strings = []
-            for node in ast.walk(self.tree):
-                if isinstance(node, ast.JoinedStr) and not hasattr(node, UNPLACED):
+            for node in self.format_strings:
+                if not hasattr(node, UNPLACED):
                     start, end = self.span(node)
                     quote = self.text[start:end].lstrip("fFrRbBuU")[:1]
                     self._format_strings.append((start, end, quote))
@@ -121,6 +127,17 @@ class ModuleCode:
     @functools.cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    @functools.cached_property
+    def mentioned(self) -> frozenset[str]:
+        """The names by which the file may call something."""
+        names = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                names.add(node.attr)
+        return frozenset(names)
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         above = self.parents.get(node)
@@ -163,75 +180,144 @@ def read_code(document: Document) -> ModuleCode | None:
             tree = ast.parse(document.text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    place_format_strings(document, tree)
     return ModuleCode(document, tree)
 
 
 class _Definitions:
-    """Notes the functions and classes of a file."""
+    """Notes the functions and classes of a file, and what each function mentions, in one pass over the tree."""
 
     def __init__(self, code: ModuleCode) -> None:
         self._code = code
 
     def read(self, tree: ast.Module) -> None:
-        self._visit_all(tree.body, None, None, "")
+        self._visit_all(tree.body, _Scope(None, None, ""))
 
-    def _visit_all(
-        self, nodes: list[ast.stmt], function: FunctionInfo | None, owner: ClassInfo | None, prefix: str
-    ) -> None:
-        for node in nodes:
-            self._visit(node, function, owner, prefix)
+    def _visit_all(self, nodes: Sequence[ast.AST], scope: _Scope) -> None:
+        """Visits what one scope evaluates itself; functions and classes within open scopes of their own."""
+        stack = [*reversed(nodes)]
+        words, unpacks = scope.words, scope.unpacks
+        while stack:
+            node = stack.pop()
+            kind = node.__class__
+            if kind is ast.Name:
+                words.add(node.id)  # type: ignore[attr-defined]
+                continue
+            if kind is ast.Constant:
+                text = node.value  # type: ignore[attr-defined]
+                if text.__class__ is str and len(text) < _LONGEST_WORD and text.isidentifier():
+                    words.add(text)
+                continue
+            if kind in _FUNCTIONS:
+                self._visit_function(node, scope)  # type: ignore[arg-type]
+                continue
+            if kind is ast.ClassDef:
+                self._visit_class(node, scope)  # type: ignore[arg-type]
+                continue
+            if kind is ast.Attribute:
+                words.add(node.attr)  # type: ignore[attr-defined]
+                stack.append(node.value)  # type: ignore[attr-defined]
+                continue
+            if kind is ast.Yield or kind is ast.YieldFrom:
+                scope.has_yield = True
+            elif kind is ast.Global:
+                scope.globals.update(node.names)  # type: ignore[attr-defined]
+            elif kind in _UNPACKING:
+                unpacks.update(_unpacks(node))
+            elif kind is ast.JoinedStr:
+                self._code.format_strings.append(node)  # type: ignore[arg-type]
+            is_choice = kind is ast.If or kind is ast.Try
+            if scope.owner is not None and not is_choice:
+                # Only the class's own statements, those within `if` included, define methods.
+                self._visit_all(_children(node), scope.without_owner())
+                continue
+            stack.extend(reversed(_children(node)))
 
-    def _visit(self, node: ast.AST, function: FunctionInfo | None, owner: ClassInfo | None, prefix: str) -> None:
-        if isinstance(node, ast.ClassDef):
-            info = ClassInfo(self._code, node, prefix + node.name, function)
-            self._code.classes[node] = info
-            self._visit_all(node.body, function, info, f"{info.name}.")
-            info.attributes = frozenset(
-                each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)
-            )
-            for each in (*node.bases, *node.keywords, *node.decorator_list):
-                self._visit(each, function, None, prefix)
-        elif isinstance(node, _FUNCTIONS):
-            self._visit_function(node, function, owner, prefix)
-        else:
-            for child in ast.iter_child_nodes(node):
-                # A class's own statements may define methods within `if`.
-                self._visit(child, function, owner if isinstance(node, ast.If | ast.Try) else None, prefix)
+    def _visit_class(self, node: ast.ClassDef, scope: _Scope) -> None:
+        info = ClassInfo(self._code, node, scope.prefix + node.name, scope.function)
+        self._code.classes[node] = info
+        inner = _Scope(scope.function, info, f"{info.name}.", scope.words, scope.unpacks)
+        self._visit_all(node.body, inner)
+        info.attributes = frozenset(inner.stored)
+        self._visit_all([*node.bases, *node.keywords, *node.decorator_list], scope.without_owner())
 
-    def _visit_function(
-        self, node: FunctionNode, function: FunctionInfo | None, owner: ClassInfo | None, prefix: str
-    ) -> None:
+    def _visit_function(self, node: FunctionNode, scope: _Scope) -> None:
         name = node.name if not isinstance(node, ast.Lambda) else "<lambda>"
         decorators = () if isinstance(node, ast.Lambda) else tuple(map(_dotted, node.decorator_list))
-        info = FunctionInfo(self._code, node, prefix + name, owner, function, decorators=decorators)
+        owner = scope.owner
+        info = FunctionInfo(self._code, node, scope.prefix + name, owner, scope.function, decorators=decorators)
         self._code.functions[node] = info
-        body = [node.body] if isinstance(node, ast.Lambda) else node.body
-        own, nested = _split(body)
-        info.is_generator = any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own)
-        info.globals = frozenset(name for each in own if isinstance(each, ast.Global) for name in each.names)
-        info.captured = frozenset(
-            name.id for each in nested for name in ast.walk(each) if isinstance(name, ast.Name)
-        )
         if owner is not None and not isinstance(node, ast.Lambda) and "overload" not in decorators:
             owner.methods[node.name] = info
-        for child in ast.iter_child_nodes(node):
-            self._visit(child, info, None, f"{info.name}.")
+        inner = _Scope(info, None, f"{info.name}.")
+        self._visit_all([node.body] if isinstance(node, ast.Lambda) else node.body, inner)
+        info.is_generator = inner.has_yield
+        info.globals = frozenset(inner.globals)
+        info.words, info.unpacks = frozenset(inner.words), frozenset(inner.unpacks)
+        info.captured = frozenset(inner.nested)
+        scope.nested |= inner.words | inner.nested
+        outside: list[ast.AST] = [node.args]
+        if not isinstance(node, ast.Lambda):
+            outside += [*node.decorator_list, *([node.returns] if node.returns is not None else [])]
+            if owner is not None:
+                scope.stored |= {
+                    each.attr
+                    for each in ast.walk(node)
+                    if each.__class__ is ast.Attribute and each.ctx.__class__ is ast.Store
+                }
+        self._visit_all(outside, scope.without_owner())
 
 
-def _split(body: list[ast.stmt] | list[ast.expr]) -> tuple[list[ast.AST], list[ast.AST]]:
-    """The nodes that a function evaluates itself, and the functions and classes within it."""
-    own: list[ast.AST] = []
-    nested: list[ast.AST] = []
-    stack: list[ast.AST] = [*body]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            nested.append(node)
-            continue
-        own.append(node)
-        stack.extend(ast.iter_child_nodes(node))
-    return own, nested
+class _Scope:
+    """What is noted while the statements of a function, class or module are visited."""
+
+    def __init__(
+        self,
+        function: FunctionInfo | None,
+        owner: ClassInfo | None,
+        prefix: str,
+        words: set[str] | None = None,
+        unpacks: set[int] | None = None,
+    ) -> None:
+        self.function = function
+        self.owner = owner
+        self.prefix = prefix
+        self.words: set[str] = set() if words is None else words
+        self.unpacks: set[int] = set() if unpacks is None else unpacks
+        self.nested: set[str] = set()
+        self.globals: set[str] = set()
+        self.stored: set[str] = set()
+        self.has_yield = False
+
+    def without_owner(self) -> _Scope:
+        if self.owner is None:
+            return self
+        return _Scope(self.function, None, self.prefix, self.words, self.unpacks)
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value.__class__ is list:
+            found += [each for each in value if isinstance(each, ast.AST)]
+        elif isinstance(value, ast.AST) and value.__class__ not in _CONTEXTS:
+            found.append(value)
+    return found
+
+
+_CONTEXTS = frozenset({ast.Load, ast.Store, ast.Del})
+_UNPACKING = frozenset({ast.Assign, ast.For, ast.comprehension})
+
+
+def _unpacks(node: ast.AST) -> Iterator[int]:
+    """How many values a statement unpacks the result of a call, or the items of a loop, into."""
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=elements)], value=ast.Call(func=function)):
+            if isinstance(function, ast.Name) or _dotted(function).startswith("self."):
+                yield len(elements)
+        case ast.For(target=ast.Tuple(elts=elements)) | ast.comprehension(target=ast.Tuple(elts=elements)):
+            yield len(elements)
+            yield from (len(each.elts) for each in elements if isinstance(each, ast.Tuple))
 
 
 def _dotted(node: ast.AST) -> str:
@@ -247,4 +333,3 @@ def _dotted(node: ast.AST) -> str:
 
 
 dotted = _dotted
-Read = Callable[[str], Document | None]

@@ -79,7 +79,7 @@ class Rewriting:
         return [code for code, edits in self._edits.items() if edits]
 
     def edits(self) -> tuple[Edit, ...]:
-        """All edits, by file and in the order of the text. Raises `CannotRewrite` where two stand in each other's way."""
+        """All edits, by file and in the order of the text. Raises `CannotRewrite` where two are at the same place."""
         return tuple(self._all())
 
     def _all(self) -> Iterator[Edit]:
@@ -92,8 +92,8 @@ class Rewriting:
                 yield code.document.edit(start, end, text)
 
 
-def _first_of(statement: ast.stmt) -> ast.AST:
-    decorators = getattr(statement, "decorator_list", None)
+def _first_of(statement: ast.stmt) -> ast.stmt | ast.expr:
+    decorators: list[ast.expr] | None = getattr(statement, "decorator_list", None)
     return decorators[0] if decorators else statement
 
 
@@ -104,11 +104,13 @@ def require_placed(node: ast.AST) -> None:
 
 
 def end_of_line(text: str, offset: int) -> int:
+    """The offset of the newline that ends the line, or of the end of the text."""
     ends = [position for mark in "\r\n" if (position := text.find(mark, offset)) >= 0]
     return min(ends, default=len(text))
 
 
 def newline_of(code: ModuleCode) -> str:
+    """The newline that the file uses first."""
     match = re.search(r"\r\n?|\n", code.text)
     return match[0] if match else "\n"
 
@@ -134,9 +136,12 @@ def outer_span(code: ModuleCode, node: ast.AST) -> tuple[int, int]:
         start, end = left - 1, right + 1
 
 
-_KEYWORDS = frozenset("return yield in not and or if else elif while assert await lambda print is for from".split()) - {"print"}
+_KEYWORDS = frozenset("return yield in not and or if else elif while assert await lambda is for from".split())
 
 
 def place_of(code: ModuleCode, node: ast.AST) -> Place:
-    start, end = code.span(node) if not getattr(node, UNPLACED, False) else (code.offset(node.__dict__["lineno"], 0),) * 2
+    """Where a node stands; of a long one the first row, and of one in an unusual f-string the start of its row."""
+    start, end = (
+        code.span(node) if not getattr(node, UNPLACED, False) else (code.offset(node.__dict__["lineno"], 0),) * 2
+    )
     return code.document.place(start, min(end, end_of_line(code.text, start)) if end - start > 200 else end)

@@ -130,8 +130,9 @@ JUST_NOTHING: Value = frozenset({NOTHING})
 
 def is_output(token: Token) -> bool:
     """Whether a refactoring may give the container names."""
-    return token.__class__ is Box and token.is_literal  # type: ignore[attr-defined]
+    return isinstance(token, Box) and token.is_literal
 
 
 def has_outputs(value: Value) -> bool:
+    """Whether there is a container among the values that a refactoring may give names."""
     return any(map(is_output, value))

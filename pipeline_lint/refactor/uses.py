@@ -17,9 +17,9 @@ class Use:
     """One thing that is done with a value at one place."""
 
     kind: str
-    """`unpack` (node: the targets), `subscript`, `star`, `iterate` (node: the expression), `isinstance` (node: the call),
-    `escape` (node: the expression that is handed to unknown code), `outside` (handed to a library), `return` (node: the
-    function), `attribute`, `save`, or `script`."""
+    """`unpack` (node: the targets), `subscript`, `star`, `iterate` (node: the expression), `isinstance` (node: the
+    call), `escape` (node: the expression that is handed to unknown code), `outside` (handed to a library), `return`
+    (node: the function), `attribute`, `save`, or `script`."""
     code: ModuleCode
     node: ast.AST
     value: Value = EMPTY

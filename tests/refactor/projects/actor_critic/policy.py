@@ -1,14 +1,14 @@
 """One network for the actor and the critic."""
 
-import torch.nn as nn
 import torch.nn.functional as F
+from torch import nn
 
 
 class Policy(nn.Module):
     """Acts and judges."""
 
     def __init__(self):
-        super(Policy, self).__init__()
+        super().__init__()
         self.affine1 = nn.Linear(4, 16)
         self.action_head = nn.Linear(16, 2)
         self.value_head = nn.Linear(16, 1)

@@ -11,7 +11,12 @@ def main():
     torch.manual_seed(0)
     model, data = Classifier(), BlobsModule()
     trainer = pl.Trainer(
-        max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu"
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
     )
     trainer.fit(model, datamodule=data)
     predictions = trainer.predict(model, datamodule=data)

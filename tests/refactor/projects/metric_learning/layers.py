@@ -1,6 +1,5 @@
 """Normalization that also tells the length."""
 
-import torch
 from torch import nn
 
 

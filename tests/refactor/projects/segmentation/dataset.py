@@ -20,4 +20,4 @@ class Scans(Dataset):
 
 def make_datasets():
     full = ConcatDataset([Scans(12, 1), Scans(12, 2)])
-    return Subset(full, range(0, 16)), Subset(full, range(16, 24))
+    return Subset(full, range(16)), Subset(full, range(16, 24))

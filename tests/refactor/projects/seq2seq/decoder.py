@@ -21,7 +21,9 @@ class AttnDecoderRNN(nn.Module):
         decoder_outputs = []
         attentions = []
         for i in range(self.max_length):
-            step_output, decoder_hidden, attn_weights = self.forward_step(decoder_input, decoder_hidden, encoder_outputs)
+            step_output, decoder_hidden, attn_weights = self.forward_step(
+                decoder_input, decoder_hidden, encoder_outputs
+            )
             decoder_outputs.append(step_output)
             attentions.append(attn_weights)
             if target_tensor is not None:

@@ -1,7 +1,5 @@
 """A small RetinaNet: encoder, neck and heads in a `ModuleList`."""
 
-from typing import Tuple
-
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +13,7 @@ class RetinaNet(nn.Module):
         self.neck = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
         self.heads = nn.ModuleList([RetinaHead(channels, num_classes) for _ in range(2)])
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Runs the detector.
 
         Args:

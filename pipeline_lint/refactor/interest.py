@@ -1,0 +1,162 @@
+"""Which functions have to be evaluated: those that something of interest can reach.
+
+Of interest are the models and datasets whose outputs get names, what they return, and everything that holds or makes
+them. A function is awake when it names something of interest, or gets it as an argument; all others are asleep, and
+their results are taken for opaque. Most of a large project stays asleep.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+
+from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode
+from pipeline_lint.refactor.tokens import Box, ClassToken, Function, Instance, Token, Value
+
+_UNTOLD = frozenset({"forward", "__init__", "__call__", "__getitem__", "__iter__", "<lambda>"})
+"""Methods that are called without being named: whoever calls them has their object, and is awake for it."""
+
+
+class Interest:
+    """What is of interest so far, and whom it wakes."""
+
+    def __init__(self, codes: Iterable[ModuleCode], wake: Callable[[FunctionInfo], None]) -> None:
+        self._wake = wake
+        self.awake: set[FunctionInfo] = set()
+        self._words: set[str] = set()
+        self._hot: set[Token] = set()
+        self._hot_functions: set[FunctionInfo] = set()
+        self._tracked: set[ClassInfo] = set()
+        self._targets: set[FunctionInfo] = set()
+        self._lists: set[Box] = set()
+        self._words_of: dict[Token, set[str]] = defaultdict(set)
+        self._boxes_of: dict[Token, set[Box]] = defaultdict(set)
+        self._returned_by: dict[Token, set[FunctionInfo]] = defaultdict(set)
+        self._function_tokens: dict[FunctionInfo, set[Function]] = defaultdict(set)
+        self._class_tokens: dict[ClassInfo, set[Token]] = defaultdict(set)
+        self.subclasses: dict[ClassInfo, set[ClassInfo]] = defaultdict(set)
+        self._mentions: dict[str, list[FunctionInfo]] = defaultdict(list)
+        for code in codes:
+            for function in code.functions.values():
+                for word in function.words:
+                    self._mentions[word].append(function)
+
+    def add_word(self, word: str) -> None:
+        """Wakes the functions that mention a word."""
+        if word in self._words:
+            return
+        self._words.add(word)
+        for function in self._mentions.get(word, ()):
+            self.rouse(function)
+
+    def add_target(self, info: ClassInfo, function: FunctionInfo) -> None:
+        """What this method of a class returns is to be named."""
+        self._targets.add(function)
+        self.track(info)
+        self.heat_function(function)
+
+    def rouse(self, function: FunctionInfo) -> None:
+        if function not in self.awake:
+            self.awake.add(function)
+            self._wake(function)
+
+    def track(self, info: ClassInfo) -> None:
+        """Everything about a class is of interest: who makes it, holds it, inherits it."""
+        if info in self._tracked:
+            return
+        self._tracked.add(info)
+        self.add_word(info.name.rpartition(".")[2])
+        for token in list(self._class_tokens[info]):
+            self._heat(token)
+        for method in info.methods.values():
+            # `self` is of interest there.
+            self.rouse(method)
+        for each in list(self.subclasses[info]):
+            self.track(each)
+
+    def add_subclass(self, base: ClassInfo, info: ClassInfo) -> None:
+        self.subclasses[base].add(info)
+        if base in self._tracked:
+            self.track(info)
+
+    def add_token(self, token: Token) -> None:
+        """Notes a token that was made."""
+        if isinstance(token, Instance | ClassToken):
+            self._class_tokens[token.info].add(token)
+            if token.info in self._tracked:
+                self._heat(token)
+        elif isinstance(token, Function):
+            self._function_tokens[token.info].add(token)
+            if token.info in self._hot_functions:
+                self._heat(token)
+
+    def heat_function(self, function: FunctionInfo) -> None:
+        """What a function gives is of interest."""
+        if function in self._hot_functions:
+            return
+        self._hot_functions.add(function)
+        self.rouse(function)
+        name = function.name.rpartition(".")[2]
+        if name not in _UNTOLD:
+            self.add_word(name)
+        elif function.owner is not None:
+            self.track(function.owner)
+        for token in list(self._function_tokens[function]):
+            self._heat(token)
+
+    def _heat(self, token: Token) -> None:
+        if token in self._hot:
+            return
+        self._hot.add(token)
+        for word in list(self._words_of[token]):
+            self.add_word(word)
+        for box in list(self._boxes_of[token]):
+            self._heat(box)
+        for function in list(self._returned_by[token]):
+            self.heat_function(function)
+
+    def note(self, key: tuple[Hashable, ...], value: Value) -> None:
+        """Notes what a cell holds."""
+        hot = self._hot
+        kind, owner = key[0], key[1]
+        for token in value:
+            if not isinstance(token, Instance | ClassToken | Function | Box):
+                continue
+            if kind == "item":
+                assert isinstance(owner, Box)
+                self._boxes_of[token].add(owner)
+                generator = owner.code.functions.get(owner.node) if owner.kind == "iterator" else None
+                if generator is not None:
+                    self._returned_by[token].add(generator)
+                if owner in self._lists or generator in self._targets:
+                    self._heat(token)
+                if token in hot:
+                    self._heat(owner)
+                    if generator is not None:
+                        self.heat_function(generator)
+            elif kind == "dataset":
+                assert isinstance(owner, Box)
+                self._boxes_of[token].add(owner)
+                if token in hot:
+                    self._heat(owner)
+            elif kind == "return":
+                assert isinstance(owner, FunctionInfo)
+                self._returned_by[token].add(owner)
+                if owner in self._targets and isinstance(token, Box):
+                    self._heat(token)
+                    if owner.name.endswith("__getitems__"):
+                        self._lists.add(token)
+                if token in hot:
+                    self.heat_function(owner)
+            elif kind == "parameter":
+                assert isinstance(owner, FunctionInfo)
+                if token in hot:
+                    self.rouse(owner)
+                    name = owner.name.rpartition(".")[2]
+                    if name not in _UNTOLD:
+                        self.add_word(name)
+            else:
+                word = str(key[-1])
+                self._words_of[token].add(word)
+                if token in hot:
+                    self.add_word(word)
