@@ -32,6 +32,7 @@ class Interest:
         self._words_of: dict[Token, set[str]] = defaultdict(set)
         self._boxes_of: dict[Token, set[Box]] = defaultdict(set)
         self._returned_by: dict[Token, set[FunctionInfo]] = defaultdict(set)
+        self._given_to: dict[Token, set[FunctionInfo]] = defaultdict(set)
         self._function_tokens: dict[FunctionInfo, set[Function]] = defaultdict(set)
         self._class_tokens: dict[ClassInfo, set[Token]] = defaultdict(set)
         self.subclasses: dict[ClassInfo, set[ClassInfo]] = defaultdict(set)
@@ -114,6 +115,15 @@ class Interest:
             self._heat(box)
         for function in list(self._returned_by[token]):
             self.heat_function(function)
+        for function in list(self._given_to[token]):
+            self._rouse_receiver(function)
+
+    def _rouse_receiver(self, function: FunctionInfo) -> None:
+        """Wakes a function that gets something of interest, and those that mention it: they hand it over."""
+        self.rouse(function)
+        name = function.name.rpartition(".")[2]
+        if name not in _UNTOLD:
+            self.add_word(name)
 
     def note(self, key: tuple[Hashable, ...], value: Value) -> None:
         """Notes what a cell holds."""
@@ -150,11 +160,9 @@ class Interest:
                     self.heat_function(owner)
             elif kind == "parameter":
                 assert isinstance(owner, FunctionInfo)
+                self._given_to[token].add(owner)
                 if token in hot:
-                    self.rouse(owner)
-                    name = owner.name.rpartition(".")[2]
-                    if name not in _UNTOLD:
-                        self.add_word(name)
+                    self._rouse_receiver(owner)
             else:
                 word = str(key[-1])
                 self._words_of[token].add(word)

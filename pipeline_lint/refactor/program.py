@@ -237,6 +237,7 @@ class _Definitions:
         self._code.classes[node] = info
         inner = _Scope(scope.function, info, f"{info.name}.", scope.words, scope.unpacks)
         self._visit_all(node.body, inner)
+        scope.nested |= inner.nested
         info.attributes = frozenset(inner.stored)
         self._visit_all([*node.bases, *node.keywords, *node.decorator_list], scope.without_owner())
 
@@ -291,7 +292,9 @@ class _Scope:
     def without_owner(self) -> _Scope:
         if self.owner is None:
             return self
-        return _Scope(self.function, None, self.prefix, self.words, self.unpacks)
+        other = _Scope(self.function, None, self.prefix, self.words, self.unpacks)
+        other.nested = self.nested
+        return other
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
