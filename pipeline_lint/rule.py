@@ -50,6 +50,8 @@ class Rule(ABC):
     selected rule can find anything are not parsed."""
     options: ClassVar[Mapping[str, OptionValue]] = {}
     """Settings of `[tool.pipeline-lint.RULE-NAME]` with their defaults; a value must have its default's type."""
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The values that an option may have, for options that are one of a few."""
 
     def __init__(self, options: Mapping[str, OptionValue] | None = None) -> None:
         self.settings: Mapping[str, OptionValue] = {**self.options, **(options or {})}

@@ -120,6 +120,10 @@ def _with_options(rule: RuleClass, settings: Settings) -> Rule:
                 f"{where}: option `{key}` of rule `{rule.rule_name()}` must be like its default {default!r}, "
                 f"found {value!r}"
             )
+        choices = rule.choices.get(key)
+        if choices is not None and value not in choices:
+            known = " or ".join(f'"{each}"' for each in choices)
+            raise ConfigError(f"{where}: option `{key}` of rule `{rule.rule_name()}` must be {known}, found {value!r}")
     return rule(options)
 
 

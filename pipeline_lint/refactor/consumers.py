@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable, Iterator
 
 from pipeline_lint.refactor import narrowing
-from pipeline_lint.refactor.keys import Keys, Style
+from pipeline_lint.refactor.keys import Keys
 from pipeline_lint.refactor.program import FunctionInfo, ModuleCode
-from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, outer_span, require_placed
+from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, require_placed
 from pipeline_lint.refactor.uses import Use
 
 _PLAIN = (ast.Name, ast.Attribute)
@@ -133,12 +133,7 @@ class Consumers:
         require_placed(node)
         index = _constant_index(node.slice, self._keys.num_values)
         if index is not None:
-            _, value_end = outer_span(code, node.value)
-            _, end = code.span(node)
-            if self._keys.style is Style.DATACLASS:
-                self._rewriting.replace(code, value_end, end, self._keys.suffix(code, index))
-            else:
-                self._rewriting.replace_node(code, node.slice, self._keys.refer(code, index))
+            self._rewriting.replace_node(code, node.slice, self._keys.refer(code, index))
             return
         indices = _sliced(node.slice, self._keys.num_values)
         if indices is not None and isinstance(node.value, _PLAIN):
@@ -152,26 +147,13 @@ class Consumers:
 
     def _positional(self, code: ModuleCode, node: ast.expr) -> None:
         """Turns the values back into what they were, for code that wants it."""
-        self._require_plain_for_dataclass(node)
         require_placed(node)
-        text = self._keys.all_values(code, code.source(node)) if self._keys.style is Style.DATACLASS else None
-        if text is not None:
-            self._rewriting.replace_node(code, node, f"{self._kind}({text})" if self._kind == "list" else text)
-            return
         opening, closing = ("", "") if isinstance(node, (*_PLAIN, ast.Call, ast.Subscript)) else ("(", ")")
         self._rewriting.wrap(code, node, f"{self._kind}({opening}", f"{closing}.values())")
 
     def _iterated(self, code: ModuleCode, node: ast.expr) -> None:
-        self._require_plain_for_dataclass(node)
-        if self._keys.style is Style.DATACLASS:
-            self._rewriting.replace_node(code, node, self._keys.all_values(code, code.source(node)))
-            return
         opening, closing = ("", "") if isinstance(node, (*_PLAIN, ast.Call, ast.Subscript)) else ("(", ")")
         self._rewriting.wrap(code, node, opening, f"{closing}.values()")
-
-    def _require_plain_for_dataclass(self, node: ast.expr) -> None:
-        if self._keys.style is Style.DATACLASS and not isinstance(node, _PLAIN):
-            raise CannotRewrite("all its values are wanted at once, which a dataclass does not give")
 
     def _iterate(self, use: Use) -> None:
         assert isinstance(use.node, ast.expr)
@@ -201,7 +183,7 @@ class Consumers:
             return
         if not classes <= narrowing.SEQUENCES:
             raise CannotRewrite("its type is compared with several kinds of containers")
-        if self._keys.style is Style.DATACLASS or (self._noun == "batch" and len(classes) < 2):
+        if self._noun == "batch" and len(classes) < 2:
             raise CannotRewrite("its type is asked for")
         self._rewriting.replace_node(code, node.args[1], "dict")
 
@@ -210,7 +192,7 @@ class Consumers:
         code, node = use.code, use.node
         assert isinstance(node, ast.Call)
         stars = [each for each in node.args if isinstance(each, ast.Starred)]
-        if len(node.args) != 1 or len(stars) != 1 or self._keys.style is Style.DATACLASS:
+        if len(node.args) != 1 or len(stars) != 1:
             raise CannotRewrite("its values are turned into columns together with others")
         name = self._noun.removesuffix("s") if self._noun == "outputs" else "sample"
         require_placed(stars[0].value)

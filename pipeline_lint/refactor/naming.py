@@ -41,10 +41,15 @@ def choose_names(
     contradiction = _contradiction(written)
     if contradiction is not None:
         return Unnamed(contradiction)
-    first = tuple(next((names[i] for names in written if names[i]), None) for i in range(num_values))
+    called = [list(dict.fromkeys(names[i] for names in written if names[i])) for i in range(num_values)]
+    first = tuple(each[0] if len(each) == 1 else None for each in called)
     taken = tuple(uses)
     found = _completed(first, _unpacked(taken, num_values), _documented(docstring, num_values))
     nameless = [index for index, name in enumerate(found) if name is None]
+    disputed = next((index for index in nameless if len(called[index]) > 1), None)
+    if disputed is not None:
+        one, other = called[disputed][:2]
+        return Unnamed(f"value {disputed + 1} is `{one}` on one path and `{other}` on another")
     if nameless:
         values = " and ".join(f"{index + 1} (`{codes[index]}`)" for index in nameless)
         return Unnamed(

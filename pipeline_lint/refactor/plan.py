@@ -54,16 +54,8 @@ class Proposal:
 
 
 def propose(project: Project, targets: Sequence[Target], style: str) -> Mapping[Key, Proposal]:
-    """What can be done about each target, in a style of the option `output-style`.
-
-    Raises `ValueError` for a style that there is not.
-    """
-    try:
-        chosen = Style(style)
-    except ValueError:
-        known = ", ".join(f'"{each.value}"' for each in Style)
-        raise ValueError(f"option `output-style` must be one of {known}, found {style!r}") from None
-    return project.fact(NamedOutputs).propose(targets, chosen)
+    """What can be done about each target, in a style of the option `output-style`."""
+    return project.fact(NamedOutputs).propose(targets, Style(style))
 
 
 class NamedOutputs:
@@ -169,10 +161,10 @@ class NamedOutputs:
         prefix: str,
     ) -> Keys:
         if style is not Style.CONSTANTS:
-            return Keys(names, style, lambda _, index: f'"{names[index]}"')
+            return Keys(names, lambda _, index: f'"{names[index]}"')
         constants = Constants(self.machine, rewriting, prefix)
         written = constants.declare(names, makers[0], [*makers[1:], *users])
-        return Keys(names, style, lambda code, index: written[code][index])
+        return Keys(names, lambda code, index: written[code][index])
 
 
 def _candidates(project: Project) -> Iterator[Target]:

@@ -11,6 +11,7 @@ from pipeline_lint.facts.modules import summarize_classes
 from pipeline_lint.facts.outputs.naming import count, legacy_free, proposal, related_returns
 from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.facts.project import Project
+from pipeline_lint.refactor.keys import Style
 from pipeline_lint.refactor.outputs import Target
 from pipeline_lint.refactor.plan import Proposal, propose
 from pipeline_lint.rule import Finding, ProjectRule
@@ -63,7 +64,11 @@ class TupleReturningForward(ProjectRule):
         named after them (`ConvLSTM`, `PeepholeCell`), which keep torch's own contract; `forward` of
         `torch.autograd.Function`, whose tuples autograd demands.
     Fix:
-        None: callers have to change together with the model, in all files.
+        A dict in place of the tuple, the keys named as the values are in the code (`output-style`: constants, or
+        literals), and every use of the result in the whole project rewritten with it, as one change over all its
+        files. Safe where every use is found and understood; unsafe where the model is handed to code that the project
+        does not show, can be imported from an installed package, or is used nowhere: the message lists the places to
+        look at. None where a value has no honest name, paths differ in length or names, or a use cannot be rewritten.
     Source:
         Khvedchenya, "Efficient PyTorch: Supercharging the Training Pipeline" (2020), on dicts in place of tuples;
         https://github.com/huggingface/transformers/issues/5438
@@ -73,6 +78,7 @@ class TupleReturningForward(ProjectRule):
     triggers = ("forward",)
     summaries = (summarize_classes,)
     options = {"output-style": "constants"}  # noqa: RUF012
+    choices = {"output-style": tuple(style.value for style in Style)}  # noqa: RUF012
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         """One finding for each `forward`, at the first tuple."""

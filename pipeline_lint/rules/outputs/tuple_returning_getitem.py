@@ -10,6 +10,7 @@ from pipeline_lint.facts.modules import ClassSummary, summarize_classes
 from pipeline_lint.facts.outputs.naming import count, proposal, related_returns
 from pipeline_lint.facts.outputs.returns import Output
 from pipeline_lint.facts.project import Project
+from pipeline_lint.refactor.keys import Style
 from pipeline_lint.refactor.outputs import Target
 from pipeline_lint.refactor.plan import Proposal, propose
 from pipeline_lint.rule import Finding, ProjectRule
@@ -57,7 +58,10 @@ class TupleReturningGetitem(ProjectRule):
         Named tuples, dataclasses and other classes of samples; sequences of any length; with `allow-pairs = true` in
         `[tool.pipeline-lint.tuple-returning-getitem]` the customary pairs of input and target.
     Fix:
-        None: the loops over the dataset have to change together with it, in all files.
+        A dict in place of the tuple, the keys named as the values are in the code (`output-style`: constants, or
+        literals), and every loop over the dataset and its loaders rewritten with it, as one change over all files.
+        Safe where every use is found and understood, otherwise unsafe, and the message lists the places to look at.
+        None where a value has no honest name, or a use cannot be rewritten.
     Source:
         Khvedchenya, "Efficient PyTorch: Supercharging the Training Pipeline" (2020), on dicts in place of tuples;
         https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.default_collate
@@ -67,6 +71,7 @@ class TupleReturningGetitem(ProjectRule):
     triggers = _METHODS
     summaries = (summarize_classes,)
     options = {"allow-pairs": False, "output-style": "constants"}  # noqa: RUF012
+    choices = {"output-style": tuple(style.value for style in Style)}  # noqa: RUF012
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         """One finding for each method, at its first tuple."""
