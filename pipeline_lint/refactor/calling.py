@@ -145,6 +145,10 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
             chains.discard(token)
             return result
         case Method(receiver, name):
+            if isinstance(receiver, Box) and name == "sort":
+                items = machine.read_items(receiver, evaluation.unit)
+                library.compare(evaluation, items, arguments, node)
+                return JUST_NOTHING
             if isinstance(receiver, Box):
                 return call_method(evaluation, receiver, name, arguments.values, node)
             return library.call_inherited(evaluation, receiver, name, arguments)
@@ -241,7 +245,7 @@ def _bind(machine: Machine, function: FunctionInfo, names: list[str], arguments:
 def result_of(machine: Machine, function: FunctionInfo, unit: Unit) -> Value:
     """What a function gives back; a generator gives an iterator."""
     if machine.is_asleep(function):
-        return machine.sleeping_result
+        return machine.sleeping_result(function, unit)
     if function.is_generator:
         box = machine.box("iterator", function.code, function.node)
         names = {name.rpartition(".")[2] for name in function.decorators}

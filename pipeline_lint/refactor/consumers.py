@@ -294,6 +294,9 @@ _HANDLERS: dict[str, Callable[[Consumers, Use], None]] = {
     "return": Consumers._nothing,
 }
 _REFUSALS = {
+    "compare": "it is compared with others to order them",
+    "hash": "it is put into a set",
+    "sum": "it is added to others",
     "escape": "it is handed to {}",
     "save": "it is saved by {}",
     "match": "it is matched against patterns",

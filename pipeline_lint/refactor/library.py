@@ -204,6 +204,51 @@ def _collected(kind: str) -> Handler:
     return handle
 
 
+def compare(evaluation: Evaluation, items: Value, arguments: Arguments, node: ast.AST) -> None:
+    """Puts items into an order: by what the function `key` makes of each, or by the items themselves."""
+    from pipeline_lint.refactor import calling
+
+    key = frozenset(token for token in arguments.keywords.get("key", EMPTY) if token is not NOTHING)
+    if key:
+        calling.call(evaluation, key, calling.Arguments([items], [ast.Constant(None)]), node)
+    else:
+        evaluation.machine.uses.note("compare", evaluation.code, node, items)
+
+
+def _sorted(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    items = elements_of(evaluation, arguments.values[0], arguments.nodes[0]) if arguments.values else arguments.rest
+    compare(evaluation, items, arguments, node)
+    box = evaluation.machine.box("list", evaluation.code, node)
+    evaluation.machine.write_item(box, None, items)
+    return frozenset({box})
+
+
+def _extreme(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """`max(x)` gives an item of its only argument, `max(a, b)` one of several."""
+    if len(arguments.values) == 1:
+        items = elements_of(evaluation, arguments.values[0], arguments.nodes[0])
+    else:
+        items = EMPTY.union(*arguments.values)
+    items |= arguments.rest
+    compare(evaluation, items, arguments, node)
+    return items | arguments.keywords.get("default", EMPTY) or JUST_OPAQUE
+
+
+def _set(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    items = elements_of(evaluation, arguments.values[0], arguments.nodes[0]) if arguments.values else EMPTY
+    evaluation.machine.uses.note("hash", evaluation.code, node, items)
+    box = evaluation.machine.box("list", evaluation.code, node)
+    evaluation.machine.write_item(box, None, items)
+    return frozenset({box})
+
+
+def _chained(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """`chain(a, b)`: the items of all arguments."""
+    pairs = zip(arguments.values, arguments.nodes, strict=True)
+    items = EMPTY.union(*(elements_of(evaluation, value, argument) for value, argument in pairs))
+    return _iterator(evaluation, node, items | elements_of(evaluation, arguments.rest, None))
+
+
 def _iterated(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
     """`iter(x)`, `reversed(x)`, `tqdm(x)`: the same items."""
     items = EMPTY
@@ -282,10 +327,11 @@ def _harmless(_evaluation: Evaluation, _arguments: Arguments, _: ast.AST) -> Val
     return JUST_OPAQUE
 
 
-def _folded(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
-    """`sum(x)`, `max(x)`: takes the items of its only argument."""
-    if len(arguments.values) >= 1:
+def _folded(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    """`sum(x)`, `any(x)`: takes the items of its first argument together."""
+    if arguments.values:
         items = elements_of(evaluation, arguments.values[0], arguments.nodes[0])
+        evaluation.machine.uses.note("sum", evaluation.code, node, items)
         return JUST_OPAQUE | frozenset(token for token in items if isinstance(token, Box | Instance))
     return JUST_OPAQUE
 
@@ -448,8 +494,9 @@ def _type(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
 _BUILTINS: dict[str, Handler] = {
     "list": _collected("list"),
     "tuple": _collected("tuple"),
-    "sorted": _collected("list"),
-    "set": _collected("list"),
+    "sorted": _sorted,
+    "set": _set,
+    "frozenset": _set,
     "iter": _iterated,
     "reversed": _iterated,
     "next": _next,
@@ -463,10 +510,10 @@ _BUILTINS: dict[str, Handler] = {
     "dict": _dict,
     "type": _type,
     "sum": _folded,
-    "max": _folded,
-    "min": _folded,
-    "any": _folded,
-    "all": _folded,
+    "max": _extreme,
+    "min": _extreme,
+    "any": _iterated,
+    "all": _iterated,
     **dict.fromkeys(
         ["len", "print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless
     ),
@@ -481,13 +528,11 @@ _FUNCTIONS: dict[str, Handler] = {
     "torch.utils.data.dataset.random_split": _split,
     "functools.partial": _partial,
     "collections.OrderedDict": _dict,
-    "itertools.chain": _folded,
+    "itertools.chain": _chained,
     "itertools.cycle": _iterated,
     "itertools.islice": _iterated,
-    "copy.copy": _collected("list"),
     "tqdm": _iterated,
     "trange": _harmless,
     "track": _iterated,
 }
-_FUNCTIONS.pop("copy.copy")
 _BY_LAST_NAME = frozenset({"tqdm", "track", "trange"})

@@ -71,6 +71,7 @@ class Machine:
         self._queued: set[Unit] = set()
         self._times: Counter[Unit] = Counter()
         self._called: set[FunctionInfo] = set()
+        self._callers: dict[FunctionInfo, set[Unit]] = defaultdict(set)
         self._tokens: dict[Hashable, Token] = {}
         self.blurred: set[Token] = set()
         self._crowded: set[Key] = set()
@@ -82,11 +83,11 @@ class Machine:
 
     def run(self) -> None:
         """Evaluates everything. Afterwards `uses` holds what is done with each container."""
+        for info, function in self._targets:
+            # First of all: what a target returns is of interest from the moment that it is seen.
+            self.interest.add_target(info, function)
         for code in self.codes.values():
             self._enqueue(code)
-        self._drain()
-        for info, function in self._targets:
-            self.interest.add_target(info, function)
         self._drain()
         mentioned = frozenset().union(*(code.mentioned for code in self.codes.values()))
         while True:
@@ -104,9 +105,11 @@ class Machine:
             self._drain()
 
     def _wake(self, function: FunctionInfo) -> None:
-        """Evaluates a function that has become of interest, if something has called it."""
+        """Evaluates a function that has become of interest, if something has called it, and then its callers."""
         if function in self._called:
             self._enqueue(function)
+        for caller in self._callers.pop(function, ()):
+            self._enqueue(caller)
 
     def is_asleep(self, function: FunctionInfo) -> bool:
         return function not in self.interest.awake
@@ -261,9 +264,12 @@ class Machine:
         """The names that a file defines or imports, in the order of the text."""
         return [str(key[2]) for key in self._cells if key[0] == "global" and key[1] is code]
 
-    @property
-    def sleeping_result(self) -> Value:
-        """What a function gives that nothing of interest reaches: in the first run, which finds those, nothing yet."""
+    def sleeping_result(self, function: FunctionInfo, caller: Unit) -> Value:
+        """What a function gives that nothing of interest reaches: in the first run, which finds those, nothing yet.
+
+        Should the function wake later, its caller is evaluated again.
+        """
+        self._callers[function].add(caller)
         return EMPTY if self._is_first else JUST_OPAQUE
 
     def set_bases(self, info: ClassInfo, bases: list[object]) -> None:
