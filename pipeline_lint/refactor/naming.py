@@ -40,11 +40,12 @@ def choose_names(
     num_values = len(codes)
     contradiction = _contradiction(written)
     if contradiction is not None:
-        return Unnamed(contradiction)
+        return Unnamed("`{}` is value {} on one path and value {} on another".format(*contradiction))
     called = [list(dict.fromkeys(names[i] for names in written if names[i])) for i in range(num_values)]
     first = tuple(each[0] if len(each) == 1 else None for each in called)
     taken = tuple(uses)
-    found = _completed(first, _unpacked(taken, num_values), _documented(docstring, num_values))
+    unpacked = _unpacked(taken, num_values)
+    found = _completed(first, unpacked, _documented(docstring, num_values))
     nameless = [index for index, name in enumerate(found) if name is None]
     disputed = next((index for index in nameless if len(called[index]) > 1), None)
     if disputed is not None:
@@ -59,11 +60,14 @@ def choose_names(
     doubled = [name for name, times in Counter(names).items() if times > 1]
     if doubled:
         return Unnamed(f"two values are called `{doubled[0]}`")
+    contradiction = _contradiction([names, *unpacked])
+    if contradiction is not None and contradiction[0] in names:
+        return Unnamed("`{}` is value {} for some of its users and value {} for others".format(*contradiction))
     return names
 
 
-def _contradiction(written: Sequence[Names]) -> str | None:
-    """Whether one path calls a value what another path calls a different value."""
+def _contradiction(written: Sequence[Names]) -> tuple[str, int, int] | None:
+    """A name that two of those who name the values give to different ones, and the numbers of these."""
     places: dict[str, set[int]] = {}
     for names in written:
         for index, name in enumerate(names):
@@ -72,7 +76,7 @@ def _contradiction(written: Sequence[Names]) -> str | None:
     for name, indices in places.items():
         if len(indices) > 1:
             first, second = sorted(indices)[:2]
-            return f"`{name}` is value {first + 1} on one path and value {second + 1} on another"
+            return name, first + 1, second + 1
     return None
 
 

@@ -64,11 +64,13 @@ class TupleReturningForward(ProjectRule):
         named after them (`ConvLSTM`, `PeepholeCell`), which keep torch's own contract; `forward` of
         `torch.autograd.Function`, whose tuples autograd demands.
     Fix:
-        A dict in place of the tuple, the keys named as the values are in the code (`output-style`: constants, or
-        literals), and every use of the result in the whole project rewritten with it, as one change over all its
-        files. Safe where every use is found and understood; unsafe where the model is handed to code that the project
-        does not show, can be imported from an installed package, or is used nowhere: the message lists the places to
-        look at. None where a value has no honest name, paths differ in length or names, or a use cannot be rewritten.
+        Safe: a dict in place of the tuple, and every use of the result in the whole project rewritten with it, as one
+        change over all its files. The keys are named as the values are in the code (`output-style`: module-level
+        constants, or literals).
+        Unsafe: where the model is handed to code that the project does not show, can be imported from an installed
+        package, or is used nowhere, and where a use is not understood: the message lists the places to look at, and
+        those are not rewritten.
+        None: where a value has no honest name, paths differ in length or names, or users contradict each other.
     Source:
         Khvedchenya, "Efficient PyTorch: Supercharging the Training Pipeline" (2020), on dicts in place of tuples;
         https://github.com/huggingface/transformers/issues/5438

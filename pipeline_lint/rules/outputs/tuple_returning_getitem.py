@@ -58,10 +58,12 @@ class TupleReturningGetitem(ProjectRule):
         Named tuples, dataclasses and other classes of samples; sequences of any length; with `allow-pairs = true` in
         `[tool.pipeline-lint.tuple-returning-getitem]` the customary pairs of input and target.
     Fix:
-        A dict in place of the tuple, the keys named as the values are in the code (`output-style`: constants, or
-        literals), and every loop over the dataset and its loaders rewritten with it, as one change over all files.
-        Safe where every use is found and understood, otherwise unsafe, and the message lists the places to look at.
-        None where a value has no honest name, or a use cannot be rewritten.
+        Safe: a dict in place of the tuple, and every loop over the dataset and its loaders rewritten with it, as one
+        change over all files. The keys are named as the values are in the code (`output-style`: module-level
+        constants, or literals).
+        Unsafe: where the dataset is handed to code that the project does not show, or a use is not understood: the
+        message lists the places to look at, and those are not rewritten.
+        None: where a value has no honest name, paths differ in length or names, or users contradict each other.
     Source:
         Khvedchenya, "Efficient PyTorch: Supercharging the Training Pipeline" (2020), on dicts in place of tuples;
         https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.default_collate
