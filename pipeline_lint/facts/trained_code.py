@@ -136,7 +136,20 @@ def is_differentiated(source: Source, node: cst.CSTNode) -> bool:
     """
     if is_model_or_loss(source, node) or is_loss(source, node):
         return True
+    function = source.function_of(node)
+    if isinstance(function, cst.FunctionDef) and function.name.value in source.fact(_called_by_models):
+        return True
     return source.fact(_is_torch_alone) and not any(_has_forward(owner) for owner in source.nodes(cst.ClassDef))
+
+
+def _called_by_models(source: Source) -> frozenset[str]:
+    """The names of functions that modules of the file call."""
+    owners = {id(owner) for owner in source.nodes(cst.ClassDef) if _has_forward(owner)}
+    return frozenset(
+        call.func.value
+        for call in source.nodes(cst.Call)
+        if isinstance(call.func, cst.Name) and id(source.enclosing(call, cst.ClassDef)) in owners
+    )
 
 
 def is_loss(source: Source, node: cst.CSTNode) -> bool:
