@@ -26,6 +26,8 @@ from pipeline_lint.facts.division.known_zeros import (
     is_asked,
     is_in_metrics,
     is_nan_handled,
+    is_of_table,
+    is_reported,
     is_shown_or_tested,
     is_value_of_metric,
 )
@@ -71,7 +73,9 @@ def _is_implausible(source: Source, site: Site, name: str, found: Evidence) -> b
     value, node, witness = site.values[name], site.operands[name], found.witness
     if _NAMED_ALONE.search(witness) and not _SELECTED_NAME.search(witness):
         return True
-    if is_shown_or_tested(source, node):
+    if is_shown_or_tested(source, node) or is_of_table(source, node):
+        return True
+    if is_reported(source, site.node) and not site.has_gradient:
         return True
     if _OF_ACTIVATIONS.search(witness):
         return _is_learned(source, node, value) or (witness.startswith("relu") and _is_of_largest(value))
@@ -112,7 +116,7 @@ def _by_reason(source: Source, site: Site, node: cst.BaseExpression, value: Valu
         return not any(made.operation in ("pow", "square") for made in ways_made(value))
     if "isolated node" in witness:
         return is_of_edges(source, site, node) or "self_loop" in function_code(source, node)
-    if _BEFORE in witness:
+    if _BEFORE in witness or (witness.endswith("where nothing was counted") and is_in_metrics(source, node)):
         return not is_value_of_metric(source, node)
     if value.made is not None and value.made.operation in ("mse_loss", "l1_loss"):
         return True

@@ -14,10 +14,16 @@ from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.trained_code import is_test_code, is_trained_code
 from pipeline_lint.source import Source
 
-_NAN_HANDLED = re.compile(r"isnan\(|nan_to_num|errstate|isfinite\(|nanmean\(|nansum\(|nanmedian\(|isinf\(")
+_NAN_HANDLED = re.compile(
+    r"isnan\(|nan_to_num|errstate|isfinite\(|nanmean\(|nansum\(|nanmedian\(|is_?inf\(|replace_inf"
+)
 _SHOWING = re.compile(r"(^|_)(plots?|plotting|repr|tensorboard|print|tests?|benchmarks?|demo)(_|$)", re.IGNORECASE)
 _METRIC = re.compile(r"metrics$|^metric$|Metric$|^diagnostics$|^stats$")
 _METRIC_NAME = re.compile(r"Metric|Accuracy|Recall|Precision|Score|F1")
+_RATE = re.compile(r"(^|_)(acc|f1|auc|metrics?|logs?|stats|logging_output)(_|$)")
+"""Names of what is reported, and of the dicts that it is put into."""
+_TABLE = re.compile(r"pos(ition\w*)?_?(enc|emb)\w*$|sinusoid", re.IGNORECASE)
+"""Names of functions that compute a table from positions alone."""
 _ASKED_FOR_VALUE = frozenset("compute get_metric get value result get_value".split())
 
 
@@ -40,6 +46,28 @@ def is_value_of_metric(source: Source, node: cst.CSTNode) -> bool:
     return any(map(_METRIC_NAME.search, names))
 
 
+def is_reported(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a quotient is bound to the name of a rate, or put into a dict of metrics, and no loss."""
+    assign = source.enclosing(node, cst.Assign)
+    if assign is None or len(assign.targets) != 1:
+        return False
+    match assign.targets[0].target:
+        case cst.Name(value=name) | cst.Subscript(value=cst.Name(value=name)):
+            return _RATE.search(name.lower()) is not None
+    return False
+
+
+def is_of_table(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a node stands in a function that makes a table of positions, whose entries differ."""
+    function = source.enclosing(node, cst.FunctionDef)
+    return function is not None and _TABLE.search(function.name.value) is not None
+
+
+def expects_nan(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the function around a node asks for NaN, or replaces it."""
+    return _NAN_HANDLED.search(function_code(source, node)) is not None
+
+
 def is_asked(source: Source, site: Site, node: cst.BaseExpression) -> bool:
     """Whether the function asks elsewhere whether its divisor is 0, or mends the quotient afterwards."""
     divisor = unwrapped(node)
@@ -59,7 +87,7 @@ def is_nan_handled(source: Source, site: Site) -> bool:
     """Whether the function around a division asks for NaN, and so expects it, and no gradient goes back through it."""
     if site.has_gradient and is_trained_code(source, site.node):
         return False
-    return _NAN_HANDLED.search(function_code(source, site.node)) is not None
+    return expects_nan(source, site.node)
 
 
 def function_code(source: Source, node: cst.CSTNode) -> str:

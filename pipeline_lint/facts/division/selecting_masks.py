@@ -50,7 +50,10 @@ def is_checked_afterwards(source: Source, node: cst.CSTNode) -> bool:
     assign, function = source.enclosing(node, cst.Assign), source.enclosing(node, cst.FunctionDef)
     if assign is None or function is None or len(assign.targets) != 1:
         return False
-    name = re.escape(source.code(assign.targets[0].target))
+    target = assign.targets[0].target
+    # Values and indices of a median.
+    first = target.elements[0].value if isinstance(target, cst.Tuple) and target.elements else target
+    name = re.escape(source.code(first))
     asks = rf"(isnan|isfinite|nan_to_num)\({name}\b|\b{name}\.(isnan|isfinite|nan_to_num)"
     return re.search(asks, source.module.code_for_node(function)) is not None
 

@@ -48,6 +48,10 @@ def why_empty(source: Source, site: Site) -> Evidence | None:
     evidence = _evidence(site, value)
     if evidence is None or evidence.witness == _STARTS_EMPTY or has_guard(source, site.node, node, of_size=True):
         return None
+    target = site.operands.get("target")
+    if target is not None and site.name in LOSSES and has_guard(source, site.node, target, of_size=True):
+        # Predictions and targets are selected together.
+        return None
     meaning = meaning_of_selection(source, value)
     if meaning == NEVER_EMPTY or is_of_numpy(source, site):
         return None
