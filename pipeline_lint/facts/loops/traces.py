@@ -126,6 +126,10 @@ class Traces:
         scopes: list[Scope] = [*self._source.nodes(cst.FunctionDef), self._source.module]
         yield from (scope for scope in scopes if id(scope) in self._active)
 
+    def steps(self) -> Iterator[Action]:
+        """The steps of optimizers in the file."""
+        yield from (action for action in self._actions.all if action.kind is Kind.STEP and action.path)
+
     def is_called(self, function: cst.FunctionDef) -> bool:
         """Whether a function of the file calls it."""
         return any(action.callee is function for action in self._actions.all)
