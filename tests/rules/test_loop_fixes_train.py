@@ -30,9 +30,9 @@ def parts(seed=0):
 """
 
 
-def fixed(rule: str, code: str) -> str:
+def fixed(rule: str, code: str, *, unsafe: bool = True) -> str:
     settings = Settings(select=(rule,), min_confidence=Confidence.POSSIBLE)
-    result = fix_contents({"example.py": (SETUP + code).encode()}, settings, unsafe=True)["example.py"].decode()
+    result = fix_contents({"example.py": (SETUP + code).encode()}, settings, unsafe=unsafe)["example.py"].decode()
     assert result != SETUP + code, "nothing was fixed"
     return result
 
