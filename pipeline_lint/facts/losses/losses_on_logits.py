@@ -46,7 +46,7 @@ def on_logits(
     names = source.fact(Names)
     if loss.is_function:
         reference = names.reference(function, at=loss.call)
-        prediction = _prediction_edits(source, traced)
+        prediction = prediction_edits(source, traced)
         if prediction is None:
             return None
         return (*reference.edits, replace(source, loss.call.func, reference.code), *prediction)
@@ -57,8 +57,8 @@ def on_logits(
         reference = names.reference(module, at=loss.constructor)
         edits = [*reference.edits, replace(source, loss.constructor.func, reference.code)]
         for each in together:
-            edits += _prediction_edits(source, each) or ()
-        if all(_prediction_edits(source, each) is not None for each in together) and not _overlap(edits):
+            edits += prediction_edits(source, each) or ()
+        if all(prediction_edits(source, each) is not None for each in together) and not _overlap(edits):
             return tuple(dict.fromkeys(edits))
     return _as_function(source, traced, function)
 
@@ -74,7 +74,7 @@ def has_other_use(source: Source, traced: TracedLoss, others: Sequence[TracedLos
     return False
 
 
-def _prediction_edits(source: Source, traced: TracedLoss) -> tuple[Edit, ...] | None:
+def prediction_edits(source: Source, traced: TracedLoss) -> tuple[Edit, ...] | None:
     """The edits that put the activation's operand in the place of the prediction."""
     origin = traced.origin
     operation = origin.activation.operation
@@ -153,7 +153,7 @@ def _as_function(source: Source, traced: TracedLoss, function: str) -> tuple[Edi
     # A module that comes by a parameter may be another for callers that are not seen.
     if target is None or settings is None or not _is_same_variable(source, target, loss.call.func):
         return None
-    prediction = _prediction_edits(source, traced)
+    prediction = prediction_edits(source, traced)
     if prediction is None:
         return None
     reference = source.fact(Names).reference(function, at=loss.call)

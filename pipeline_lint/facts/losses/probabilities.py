@@ -1,8 +1,8 @@
-"""Values that end in a sigmoid: followed through names, functions, methods and modules, and from file to file.
+"""Values that end in an activation: followed through names, functions, methods and modules, and from file to file.
 
 `Origins` follows a value within one function. `Probabilities` goes on where that ends: at what a function of the file
 returns, at the last layer of an `nn.Sequential`, at a parameter's arguments. Where it comes to a module or a method it
-notes which; `sigmoids_of` looks that up in the project.
+notes which; `activations_of` looks that up in the project.
 """
 
 from __future__ import annotations
@@ -25,13 +25,31 @@ from pipeline_lint.source import Source
 
 _PARALLEL = frozenset({"torch.nn.parallel.data_parallel", "torch.nn.parallel.data_parallel.data_parallel"})
 _MOST_STEPS = 12
+_LAST = {
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.Softmax": "softmax",
+    "torch.nn.Softmax2d": "softmax",
+    "torch.nn.LogSoftmax": "log_softmax",
+    "torch.nn.Linear": "linear",
+    "torch.nn.LazyLinear": "linear",
+}
+"""Modules that say what the values are that they give: probabilities, logarithms of them, or numbers of any sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """The last thing that is done to a value."""
+
+    name: str
+    """`sigmoid`, `softmax`, `log_softmax` or `linear`."""
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """A sigmoid, or what a method of a class returns, which may be one."""
+    """An activation, or what a method of a class returns, which may be one."""
 
-    sigmoid: Place | None = None
+    activated: Activated | None = None
     owner: str = ""
     """Path of the class: `package.models.Net`, `:Net` for one of the same file."""
     method: str = ""
@@ -40,19 +58,19 @@ class Probability:
 
 
 Sources = tuple[Probability, ...]
-"""All that a value may come from, each a sigmoid or a method's result; empty where there is something else."""
+"""All that a value may come from, each an activation or a method's result; empty where there is something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileProbabilities:
-    """What the methods of a file's classes return, as far as it may end in a sigmoid."""
+    """What the methods of a file's classes return, as far as it may end in an activation."""
 
     methods: Mapping[tuple[str, str], Mapping[Key, Sources]]
     """By class and method; then by element of the result, under None the result as a whole."""
 
 
 class Probabilities:
-    """The values of one file that end in a sigmoid: `source.fact(Probabilities)`."""
+    """The values of one file that end in an activation: `source.fact(Probabilities)`."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -71,7 +89,7 @@ class Probabilities:
         inner = trace.inner
         activation = self._origins.activation(inner)
         if activation is not None:
-            return (Probability(self._source.place(activation.call)),) if activation.name == "sigmoid" else ()
+            return self._ends_with(activation.name, activation.call) if activation.name in _LAST.values() else ()
         key = _last_key(trace, key)
         match inner:
             case cst.Call():
@@ -87,7 +105,7 @@ class Probabilities:
         return ()
 
     def methods(self) -> Iterator[tuple[tuple[str, str], Mapping[Key, Sources]]]:
-        """The methods whose results, or elements of them, may end in a sigmoid."""
+        """The methods whose results, or elements of them, may end in an activation."""
         for view in self._modules.classes:
             for name, method in view.methods.items():
                 returned = self._holders.returned(method)
@@ -147,8 +165,8 @@ class Probabilities:
     def _of_module(self, constructor: cst.Call, method: str, key: Key, depth: int) -> Sources:
         """What a method of the module gives that a call builds."""
         path = self._names.resolve(constructor.func)
-        if path == "torch.nn.Sigmoid":
-            return (Probability(self._source.place(constructor)),)
+        if path in _LAST:
+            return self._ends_with(_LAST[path], constructor) if method == "forward" else ()
         if path == "torch.nn.Sequential":
             last = last_layer(self._source, constructor)
             if last is None or method != "forward" or depth > _MOST_STEPS:
@@ -156,6 +174,9 @@ class Probabilities:
             return self._of_modules(self._holders.constructors(last), method, key, depth + 1)
         owner = self._owner(constructor.func)
         return (Probability(owner=owner, method=method, key=key),) if owner else ()
+
+    def _ends_with(self, name: str, at: cst.CSTNode) -> Sources:
+        return (Probability(Activated(name, self._source.place(at))),)
 
     def _owner(self, name: cst.BaseExpression) -> str:
         """The path of a class as `Project` looks it up; empty for one of torch, and for what is computed."""
@@ -176,14 +197,20 @@ class Probabilities:
 
 
 def summarize_probabilities(source: Source) -> FileProbabilities:
-    """What the classes of a file return, for `sigmoids_of`."""
+    """What the classes of a file return, for `activations_of`."""
     return FileProbabilities(dict(source.fact(Probabilities).methods()))
 
 
-def sigmoids_of(project: Project, probability: Probability, path: str, depth: int = 0) -> tuple[Place, ...]:
+def sigmoids_of(project: Project, probability: Probability, path: str) -> tuple[Place, ...]:
     """The sigmoids that a value noted in the file at `path` comes from; none where it can come from elsewhere."""
-    if probability.sigmoid is not None:
-        return (probability.sigmoid,)
+    found = activations_of(project, probability, path)
+    return tuple(each.place for each in found) if all(each.name == "sigmoid" for each in found) else ()
+
+
+def activations_of(project: Project, probability: Probability, path: str, depth: int = 0) -> tuple[Activated, ...]:
+    """The activations that a value noted in the file at `path` comes from; none where it can come from elsewhere."""
+    if probability.activated is not None:
+        return (probability.activated,)
     summary = project.find_class(probability.owner, path)
     if summary is None or depth > _MOST_STEPS:
         return ()
@@ -193,7 +220,7 @@ def sigmoids_of(project: Project, probability: Probability, path: str, depth: in
     return ()
 
 
-def _returned_by(project: Project, owner: ClassSummary, probability: Probability, depth: int) -> tuple[Place, ...]:
+def _returned_by(project: Project, owner: ClassSummary, probability: Probability, depth: int) -> tuple[Activated, ...]:
     file = project.summary(summarize_probabilities, owner.path)
     by_key = file.methods.get((owner.name, probability.method), {}) if file is not None else {}
     key = probability.key
@@ -202,12 +229,12 @@ def _returned_by(project: Project, owner: ClassSummary, probability: Probability
     else:
         # An element of the whole: of the tuple that another method gives, or of the tensor.
         sources = tuple(dataclasses.replace(each, key=each.key or key) for each in by_key.get(None, ()))
-    found: dict[Place, None] = {}
+    found: dict[Activated, None] = {}
     for each in sources:
-        places = sigmoids_of(project, each, owner.path, depth + 1)
-        if not places:
+        activations = activations_of(project, each, owner.path, depth + 1)
+        if not activations:
             return ()
-        found.update(dict.fromkeys(places))
+        found.update(dict.fromkeys(activations))
     return tuple(found)
 
 
