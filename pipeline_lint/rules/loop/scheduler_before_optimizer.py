@@ -25,7 +25,10 @@ class SchedulerBeforeOptimizer(Rule):
     `ReduceLROnPlateau.step()` without a metric raises a TypeError.
 
     Bad:
-        def train(model, optimizer, scheduler, loader, num_epochs):
+        import torch
+
+        def train(model, optimizer, loader, num_epochs):
+            scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3])
             rates = []
             for epoch in range(num_epochs):
                 scheduler.step()
@@ -36,7 +39,10 @@ class SchedulerBeforeOptimizer(Rule):
                 rates.append(optimizer.param_groups[0]["lr"])
             return rates
     Good:
-        def train(model, optimizer, scheduler, loader, num_epochs):
+        import torch
+
+        def train(model, optimizer, loader, num_epochs):
+            scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3])
             rates = []
             for epoch in range(num_epochs):
                 for x in loader:

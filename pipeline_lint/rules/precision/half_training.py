@@ -42,7 +42,8 @@ class HalfTraining(Rule):
         def make_optimizer(model):
             return torch.optim.SGD(model.parameters(), lr=1e-4)
     Exempt: files with what keeps float32 copies (FP16_Optimizer, DeepSpeed, apex, master weights) or trains adapters in
-        float32 (LoRA); bfloat16; a cast that another follows before the optimizer; tests.
+        float32 (LoRA); bfloat16; a cast that another follows before the optimizer; tensors that are no parameters of
+        a module; tests.
     Fix: None: where autocast begins and the scaler goes is for the training loop to say; `missing-loss-scaling` helps
         with the latter.
     Source: P. Micikevicius et al., "Mixed Precision Training" (2018); the figures were measured with torch 2.13 on CPU.
@@ -61,7 +62,7 @@ class HalfTraining(Rule):
             if not path.startswith("torch.optim.") or ".lr_scheduler" in path or not call.args or call.args[0].star:
                 continue
             half = source.fact(HalfParameters).among(call.args[0].value)
-            if half is not None:
+            if half is not None and "param" in source.code(call.args[0].value):
                 yield Finding(
                     at=call.func,
                     message=f"`{path.rpartition('.')[2]}` trains float16 weights, for which a step below 5e-4 of a "
