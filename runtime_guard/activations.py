@@ -1,0 +1,169 @@
+"""What modules put out in a step that is sampled: a few numbers of each, which stay on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from runtime_guard.finiteness import values_of
+from runtime_guard.state import join_name
+
+_MAX_NUMEL = 65536
+"""Elements of one tensor that are looked at: enough for shares of units, and cheap whatever the tensor's size."""
+_MAX_TENSORS = 512
+_EDGE = 0.99
+NUM_STATISTICS = 4
+
+_RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
+_SIGMOIDS = (nn.Sigmoid, nn.Hardsigmoid)
+_TANHS = (nn.Tanh, nn.Hardtanh, nn.Softsign)
+_SOFTMAXES = (nn.Softmax, nn.Softmin)
+_WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A tensor that was looked at."""
+
+    name: str
+    kind: str
+    """rectifier, sigmoid, tanh, softmax, weighted or other for outputs of modules; input for a weighted one's input."""
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """The numbers of one tensor."""
+
+    name: str
+    kind: str
+    dtype: torch.dtype
+    largest: float
+    """Largest magnitude. What is not finite, or above half of the dtype's largest number, is a mask and left out."""
+    rms: float
+    """Root of the mean square."""
+    dead_share: float
+    """Share of units that are 0 for every sample, of tensors without negative numbers."""
+    saturated_share: float
+    """Share of elements (for softmax of rows) at the flat ends of the function."""
+
+
+class ActivationSample:
+    """A context manager around the forward passes of one loop body. Computes on detached values, never waits.
+
+    Leaf modules are looked at, with hooks for all modules at once, because hooks on single modules would change the
+    model. Nothing is seen of compiled models, whose graphs hooks would break.
+    """
+
+    def __init__(self, models: dict[str, nn.Module]) -> None:
+        self.sampled: list[Sampled] = []
+        self.numbers: list[Tensor] = []
+        """For each of `sampled` a vector (4,): largest, rms, dead share, saturated share."""
+        self._names: dict[int, str] = {}
+        self._seen: set[int] = set()
+        self._handle: Any = None
+        for prefix, model in models.items():
+            modules = list(model.named_modules())
+            if any(_is_compiled(module) for _, module in modules):
+                self._names.clear()
+                return
+            leaves = ((name, module) for name, module in modules if next(module.children(), None) is None)
+            self._names.update({id(module): join_name(prefix, name) for name, module in leaves})
+
+    def __enter__(self) -> Self:
+        if self._names:
+            self._handle = nn.modules.module.register_module_forward_hook(self._look)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def _look(self, module: nn.Module, args: Any, output: Any) -> None:
+        name = self._names.get(id(module))
+        if name is None or len(self.sampled) >= _MAX_TENSORS or torch.compiler.is_compiling():
+            return
+        if isinstance(module, _WEIGHTED) and args and isinstance(args[0], Tensor) and id(args[0]) not in self._seen:
+            self._add(f"the input of {name}", "input", args[0])
+        if isinstance(output, Tensor):
+            self._add(name or "the model", _kind_of(module), output)
+
+    def _add(self, name: str, kind: str, tensor: Tensor) -> None:
+        # What needs no gradient is data, which may be as sparse as it likes.
+        if not tensor.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            return
+        self._seen.add(id(tensor))
+        with torch.no_grad():
+            values = values_of(tensor)
+            if values is None or values.numel() == 0 or values.dim() < 2:
+                return
+            self.numbers.append(_statistics(values, kind))
+        self.sampled.append(Sampled(name, kind, tensor.dtype))
+
+
+def activations_of(sampled: list[Sampled], numbers: list[float]) -> list[Activation]:
+    """Names and numbers together again, once the numbers have arrived."""
+    chunks = [numbers[i : i + NUM_STATISTICS] for i in range(0, len(numbers), NUM_STATISTICS)]
+    return [Activation(s.name, s.kind, s.dtype, *chunk) for s, chunk in zip(sampled, chunks, strict=True)]
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+
+
+def _kind_of(module: nn.Module) -> str:
+    kinds = {"rectifier": _RECTIFIERS, "sigmoid": _SIGMOIDS, "tanh": _TANHS, "softmax": _SOFTMAXES}
+    kinds["weighted"] = _WEIGHTED
+    return next((kind for kind, classes in kinds.items() if isinstance(module, classes)), "other")
+
+
+def _statistics(values: Tensor, kind: str) -> Tensor:
+    """Vector of four on the values' device. All of a float16 tensor is searched for its largest: it may overflow."""
+    limit = torch.finfo(values.dtype).max / 2
+    sample = _some(values)
+    searched = values if values.dtype is torch.float16 else sample
+    magnitudes = searched.abs()
+    largest = magnitudes.masked_fill(~(magnitudes < limit), 0).amax().float()
+    sample = sample.float()
+    zero = torch.zeros((), device=values.device)
+    rms = dead = saturated = zero
+    if kind == "weighted":
+        rms = torch.linalg.vector_norm(sample) / sample.numel() ** 0.5
+    if kind in ("rectifier", "input"):
+        units = 1 if sample.dim() > 3 else sample.dim() - 1
+        others = [dim for dim in range(sample.dim()) if dim != units]
+        dead = 1 - sample.ne(0).any(dim=others[0] if len(others) == 1 else others).float().mean()
+        dead = dead * (sample.amin() >= 0)
+    match kind:
+        case "sigmoid":
+            saturated = ((sample < 1 - _EDGE) | (sample > _EDGE)).float().mean()
+        case "tanh":
+            saturated = (sample.abs() > _EDGE).float().mean()
+        case "softmax":
+            saturated = (sample.amax(-1) > 0.999).float().mean()
+        case "input":
+            saturated = (sample.abs() > _EDGE).float().mean() * (sample.abs().amax() <= 1)
+    return torch.stack([largest, rms, dead, saturated])
+
+
+def _some(values: Tensor) -> Tensor:
+    """The first samples, and of large ones every so many positions; all units."""
+    if values.numel() <= _MAX_NUMEL:
+        return values
+    per_sample = values.numel() // values.shape[0]
+    values = values[: max(1, _MAX_NUMEL // per_sample)]
+    if per_sample > _MAX_NUMEL and values.dim() > 2:
+        positions = 1 if values.dim() == 3 else 2
+        stride = min(values.shape[positions], -(-per_sample // _MAX_NUMEL))
+        values = values.index_select(
+            positions, torch.arange(0, values.shape[positions], stride, device=values.device)
+        )
+    return values
