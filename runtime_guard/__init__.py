@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from runtime_guard.policy import Decision as Decision
     from runtime_guard.settings import Settings as Settings
     from runtime_guard.settings import SettingsError as SettingsError
+    from runtime_guard.sign import EarlyWarning as EarlyWarning
+    from runtime_guard.sign import Omen as Omen
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Birth": "incident",
     "Decision": "policy",
+    "EarlyWarning": "sign",
     "Guard": "guard",
     "Incident": "incident",
     "IncidentWarning": "guard",
+    "Omen": "sign",
     "Place": "incident",
     "Settings": "settings",
     "SettingsError": "settings",

@@ -19,11 +19,14 @@ _MAX_TENSORS = 512
 _EDGE = 0.99
 NUM_STATISTICS = 4
 
-_RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
-_SIGMOIDS = (nn.Sigmoid, nn.Hardsigmoid)
-_TANHS = (nn.Tanh, nn.Hardtanh, nn.Softsign)
-_SOFTMAXES = (nn.Softmax, nn.Softmin)
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
+_KINDS: dict[str, tuple[type[nn.Module], ...]] = {
+    "rectifier": (nn.ReLU, nn.ReLU6, nn.Threshold),
+    "sigmoid": (nn.Sigmoid, nn.Hardsigmoid),
+    "tanh": (nn.Tanh, nn.Hardtanh, nn.Softsign),
+    "softmax": (nn.Softmax, nn.Softmin),
+    "weighted": _WEIGHTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,7 @@ def _is_compiled(module: nn.Module) -> bool:
 
 
 def _kind_of(module: nn.Module) -> str:
-    kinds = {"rectifier": _RECTIFIERS, "sigmoid": _SIGMOIDS, "tanh": _TANHS, "softmax": _SOFTMAXES}
-    kinds["weighted"] = _WEIGHTED
-    return next((kind for kind, classes in kinds.items() if isinstance(module, classes)), "other")
+    return next((kind for kind, classes in _KINDS.items() if isinstance(module, classes)), "other")
 
 
 def _statistics(values: Tensor, kind: str) -> Tensor:
@@ -163,7 +164,5 @@ def _some(values: Tensor) -> Tensor:
     if per_sample > _MAX_NUMEL and values.dim() > 2:
         positions = 1 if values.dim() == 3 else 2
         stride = min(values.shape[positions], -(-per_sample // _MAX_NUMEL))
-        values = values.index_select(
-            positions, torch.arange(0, values.shape[positions], stride, device=values.device)
-        )
+        values = values.index_select(positions, torch.arange(0, values.shape[positions], stride, device=values.device))
     return values

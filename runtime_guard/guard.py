@@ -28,6 +28,7 @@ from runtime_guard.replay.update import birth_in_update
 from runtime_guard.run_folder import RunFolder
 from runtime_guard.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
+from runtime_guard.sign import Omen
 from runtime_guard.state import Stateful, Tracked
 from runtime_guard.verdict import describe
 from runtime_guard.watcher import Watcher
@@ -121,6 +122,11 @@ class Guard:
     def history(self) -> tuple[StepRecord, ...]:
         """What was seen of the last updates, oldest first."""
         return () if self._watcher is None else self._watcher.history.records
+
+    @property
+    def omens(self) -> tuple[Omen, ...]:
+        """Early warnings so far."""
+        return () if self._watcher is None else tuple(self._watcher.hooks.inspection.early.omens)
 
     def watch(self, loader: Iterable[Batch]) -> Iterable[Batch]:
         """The loader's batches, for the training loop. The result has the loader's length and attributes."""

@@ -97,6 +97,7 @@ class Hooks:
             return
         window = self.window
         self.inspection.protection(gate).disarm()
+        self.inspection.early.after_update(gate)
         if window is None or self.suspicion is not None or not self.inspection.are_parameters_due(gate, window.step):
             return
         found = self.inspection.parameters(gate, window)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 
 from runtime_guard import ranks
+from runtime_guard.early import EarlySigns
 from runtime_guard.gate import Gate
 from runtime_guard.history import History
 from runtime_guard.protection import Protection, choose_protection
 from runtime_guard.scale import ScaleWatch
 from runtime_guard.sentinel import Finding, Look, Sentinel, record_of
 from runtime_guard.settings import Settings
+from runtime_guard.sign import Reading
 from runtime_guard.state import Tracked
 from runtime_guard.step import Window
 
@@ -53,6 +55,7 @@ class Inspection:
     ) -> None:
         self.history = History(settings.history)
         self.scale = ScaleWatch(tracked)
+        self.early = EarlySigns(tracked, settings)
         self._tracked = tracked
         self._settings = settings
         self._lets_pass = lets_pass
@@ -82,7 +85,11 @@ class Inspection:
         """Before an update, which is armed against them where they are read late."""
         protection = self.protection(gate)
         losses = [loss for loss in window.losses if not loss.is_examined]
-        look = self._sentinel.look_at_gradients(gate, losses, window, is_scaled=is_scaled, is_late=protection.is_late)
+        cargo = self.early.load(gate.name, lambda: [p for p in gate.parameters if p.grad is not None])
+        look = self._sentinel.look_at_gradients(
+            gate, losses, window, cargo=cargo, is_scaled=is_scaled, is_late=protection.is_late
+        )
+        self.early.before_update(gate)
         if protection.is_late:
             self._unsettled.append(_Unsettled(window, gate, look, len(window.snapshots)))
             assert look.flag is not None
@@ -90,7 +97,7 @@ class Inspection:
             return None
         finding = _agreed(look.finding())
         if finding is None:
-            self._healthy(look)
+            self._healthy(look, gate)
             return None
         return Found(finding, window, gate, True, len(window.snapshots))
 
@@ -116,11 +123,13 @@ class Inspection:
         losses = [loss for loss in window.losses if not loss.is_examined]
         found = None
         if losses:
-            look = self._sentinel.look_at_losses(losses, window)
+            look = self._sentinel.look_at_losses(losses, window, self.early.load("", list))
             if any(protection.is_late for protection in self._protections.values()):
                 self._unsettled.append(_Unsettled(window, None, look, len(window.snapshots)))
             elif (finding := _agreed(look.finding())) is not None:
                 found = Found(finding, window, None, True, len(window.snapshots))
+            else:
+                self._read_early(look, "")
         return found or self._falling_scale(window)
 
     def _falling_scale(self, window: Window) -> Found | None:
@@ -151,14 +160,24 @@ class Inspection:
                 self._unsettled.clear()
                 return Found(finding, window, gate, is_prevented, unsettled.first_snapshot), list(later.values())
             if gate is not None and look.subject.what == "gradients":
-                self._healthy(look)
+                self._healthy(look, gate)
             elif gate is not None:
                 self.history.set_parameter_norm(look.norm())
+            else:
+                self._read_early(look, "")
         return None
 
-    def _healthy(self, look: Look) -> None:
+    def _healthy(self, look: Look, gate: Gate) -> None:
         self.history.add(record_of(look, self.scale.last))
         self._on_healthy()
+        # A line search tries points that are bad on purpose; the first evaluation of a step is where the run is.
+        if gate.num_evaluations <= 1:
+            self._read_early(look, gate.name)
+
+    def _read_early(self, look: Look, optimizer: str) -> None:
+        rate = max(look.learning_rates, default=None)
+        reading = Reading(look.step, optimizer, look.loss(), look.norm(), rate)
+        self.early.arrived(look.cargo, look.extra, look.record[len(look.subject.losses) :], reading)
 
 
 def has_half(gate: Gate) -> bool:

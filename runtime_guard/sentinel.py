@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from runtime_guard.early import Cargo
 from runtime_guard.finiteness import Level, level_of, norms, values_of
 from runtime_guard.gate import Gate
 from runtime_guard.incident import StepRecord
@@ -46,13 +47,20 @@ class Look:
     flag: Tensor | None
     """For late looks, whose tensors will have changed when the numbers are read: on the device, 1 when something is
     not finite and 0 otherwise."""
+    cargo: Cargo = field(default_factory=Cargo)
+    """What else travels in the vector."""
     ignores_tensors: bool = False
     learning_rates: tuple[float, ...] = ()
     record: list[float] = field(default_factory=list)
+    """The look's own numbers."""
+    extra: list[float] = field(default_factory=list)
+    """The cargo's."""
 
     def finding(self) -> Finding | None:
         """What is wrong; waits for the numbers. None when all is well."""
-        self.record = self.ticket.values()
+        arrived = self.ticket.values()
+        own = len(arrived) - self.cargo.size
+        self.record, self.extra = arrived[:own], arrived[own:]
         values = self.record
         if all(map(math.isfinite, values)):
             return None
@@ -112,7 +120,7 @@ class Sentinel:
         self._names = names
 
     def look_at_gradients(
-        self, gate: Gate, losses: list[Loss], window: Window, *, is_scaled: bool, is_late: bool
+        self, gate: Gate, losses: list[Loss], window: Window, *, cargo: Cargo, is_scaled: bool, is_late: bool
     ) -> Look:
         """At the losses that were not looked at yet, and at the gradients that the optimizer is about to use.
 
@@ -127,7 +135,7 @@ class Sentinel:
             [gradient for _, gradient in pairs if gradient is not None],
             lambda: [f"gradient of {name}" for name in self._names_of(owners)],
         )
-        look = _look(subject, window, is_late=is_late)
+        look = _look(subject, window, is_late=is_late, cargo=cargo)
         look.ignores_tensors = is_scaled
         # A learning rate in a tensor stays on its device.
         rates = (group.get("lr") for group in gate.optimizer.param_groups)
@@ -141,16 +149,16 @@ class Sentinel:
             return None
         return _look(Subject("parameters", [], parameters, lambda: self._names_of(parameters)), window, is_late=is_late)
 
-    def look_at_losses(self, losses: list[Loss], window: Window) -> Look:
+    def look_at_losses(self, losses: list[Loss], window: Window, cargo: Cargo) -> Look:
         """At losses for which no update came."""
-        return _look(Subject("loss", losses, [], list), window, is_late=False)
+        return _look(Subject("loss", losses, [], list), window, is_late=False, cargo=cargo)
 
     def _names_of(self, parameters: Sequence[Tensor]) -> list[str]:
         names = self._names()
         return [" = ".join(names.get(id(p), ("a parameter",))) for p in parameters]
 
 
-def _look(subject: Subject, window: Window, *, is_late: bool) -> Look:
+def _look(subject: Subject, window: Window, *, is_late: bool, cargo: Cargo | None = None) -> Look:
     for loss in subject.losses:
         loss.is_examined = True
     with torch.no_grad():
@@ -162,9 +170,16 @@ def _look(subject: Subject, window: Window, *, is_late: bool) -> Look:
         if not vectors:
             vectors.append(torch.zeros(0))
         device = vectors[-1].device
-        vector = vectors[0] if len(vectors) == 1 else torch.cat([v.to(device, non_blocking=True) for v in vectors])
+        vector = _joined(vectors, device)
         flag = (~vector.isfinite().all()).float() if is_late else None
-    return Look(subject, Ticket(vector), window.step, flag)
+        cargo = cargo or Cargo()
+        if cargo.vectors:
+            vector = _joined([vector, *cargo.vectors], device)
+    return Look(subject, Ticket(vector), window.step, flag, cargo)
+
+
+def _joined(vectors: Sequence[Tensor], device: torch.device) -> Tensor:
+    return vectors[0] if len(vectors) == 1 else torch.cat([v.to(device, non_blocking=True) for v in vectors])
 
 
 def record_of(look: Look, scale: float | None) -> StepRecord:

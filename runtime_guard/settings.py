@@ -53,6 +53,10 @@ class Settings:
     """After every how many updates the parameters are looked at; those in float16 always are."""
     max_scale_falls: int = 25
     """How many updates in a row a GradScaler may skip before that is an incident."""
+    early_warnings: bool = True
+    """Whether signs of trouble are warned of before anything is not finite."""
+    sample_every: int = 10
+    """At every how many updates activations and changes of weights are sampled for early warnings."""
     history: int = 256
     """How many past steps an incident can look back on."""
     bundle: bool = True
@@ -65,7 +69,7 @@ class Settings:
             _check_type(field.name, getattr(self, field.name), type(field.default))
         for name in ("max_skips", "max_rollbacks", "max_bundle_mib"):
             _check_at_least(name, getattr(self, name), 0)
-        for name in ("snapshot_every", "history", "parameters_every", "max_scale_falls"):
+        for name in ("snapshot_every", "history", "parameters_every", "max_scale_falls", "sample_every"):
             _check_at_least(name, getattr(self, name), 1)
         _check_choice("policy", self.policy, POLICIES)
         _check_choice("before_update", self.before_update, get_args(BeforeUpdate))

@@ -31,8 +31,8 @@ class UpdateSample:
             return torch.zeros(0)
         sizes = [len(part) for part in self._slices]
         with torch.no_grad():
-            moved = torch._foreach_norm(list((self._now() - self._before).split(sizes)))
-            norms = torch._foreach_norm(list(self._before.split(sizes)))
+            moved = torch._foreach_norm(list(torch.split(self._now() - self._before, sizes)))
+            norms = torch._foreach_norm(list(torch.split(self._before, sizes)))
             return torch.stack(list(moved)) / torch.stack(list(norms)).clamp(min=1e-30)
 
     def _now(self) -> Tensor:

@@ -81,6 +81,7 @@ class Watcher:
         window = self.hooks.window
         if window is None:
             window = self.hooks.window = self._new_window()
+            self.hooks.inspection.early.begin(self.step)
         versions = tuple(tensor._version for _, tensor in batch_tensors(batch) if not tensor.is_inference())
         window.micro_batches.append(MicroBatch(batch, number, RngState(), versions))
         if len(window.micro_batches) > _MAX_MICRO_BATCHES:
@@ -91,6 +92,7 @@ class Watcher:
         hooks = self.hooks
         window = hooks.window
         hooks.drop_scaled()
+        hooks.inspection.early.end()
         if window is None or hooks.replay is not None:
             return
         if not window.micro_batches[-1].has_backward and window.num_updates == 0:
@@ -122,6 +124,7 @@ class Watcher:
         """The loop was left early: what was begun is forgotten."""
         self.hooks.window = None
         self.hooks.inspection.forget()
+        self.hooks.inspection.early.end()
 
     # After an incident
 

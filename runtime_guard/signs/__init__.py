@@ -1,0 +1,1 @@
+"""Early signs, one a file."""
