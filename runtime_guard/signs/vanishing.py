@@ -29,9 +29,9 @@ class Vanishing:
             for weight in reading.weights
             if weight.gradient_norm > 0 and math.isfinite(weight.gradient_norm)
         ]
-        if not reading.weights:
+        if not sizes:
             return
-        largest = max((size for _, size in sizes), default=0.0)
+        largest = max(size for _, size in sizes)
         faded = [name for name, size in sizes if size < _RATIO * largest]
         is_faded = len(sizes) >= _LEAST and len(faded) >= len(sizes) / 4 and sizes[0][0] in faded
         count = self.counts[reading.optimizer] = self.counts.get(reading.optimizer, 0) + 1 if is_faded else 0
