@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -116,6 +117,12 @@ def activations_of(sampled: list[Sampled], numbers: list[float]) -> list[Activat
     """Names and numbers together again, once the numbers have arrived."""
     chunks = [numbers[i : i + NUM_STATISTICS] for i in range(0, len(numbers), NUM_STATISTICS)]
     return [Activation(s.name, s.kind, s.dtype, *chunk) for s, chunk in zip(sampled, chunks, strict=True)]
+
+
+def is_anything_compiled() -> bool:
+    """Whether torch.compile has compiled anything in this process: graphs are compiled again when hooks come and go."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return dynamo is not None and bool(dynamo.counters["stats"]["unique_graphs"])
 
 
 def _is_compiled(module: nn.Module) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from runtime_guard import ranks
-from runtime_guard.activations import NUM_STATISTICS, ActivationSample, Sampled, activations_of
+from runtime_guard.activations import NUM_STATISTICS, ActivationSample, Sampled, activations_of, is_anything_compiled
 from runtime_guard.gate import Gate
 from runtime_guard.settings import Settings
 from runtime_guard.sign import EarlyWarning, Omen, Reading, Weight, all_signs
@@ -59,8 +59,9 @@ class EarlySigns:
 
     def begin(self, step: int) -> None:
         """Before the first loop body of an update."""
-        self._is_due = self._is_enabled and step % self._every == 0
-        if self._is_due:
+        # Not at the first update: only then is it known whether anything is compiled.
+        self._is_due = self._is_enabled and step % self._every == 1 % self._every
+        if self._is_due and not is_anything_compiled():
             self._activations = ActivationSample(self._tracked.models)
             self._activations.__enter__()
             self._is_open = True

@@ -56,7 +56,7 @@ class Settings:
     early_warnings: bool = True
     """Whether signs of trouble are warned of before anything is not finite."""
     sample_every: int = 10
-    """At every how many updates activations and changes of weights are sampled for early warnings."""
+    """At every how many updates, from the second on, activations and changes of weights are sampled."""
     history: int = 256
     """How many past steps an incident can look back on."""
     bundle: bool = True

@@ -13,7 +13,7 @@ _SMALL = 1e-5
 
 
 class BadInitialisation:
-    """Weights that blow the signal up, or let it fade, from layer to layer; seen in the first forward pass.
+    """Weights that blow the signal up, or let it fade, from layer to layer; seen in the second forward pass.
 
     Of at least three linear or convolution layers one puts out a thousand times as much as the first one, or a
     hundred-thousandth of it. A last layer that begins at exactly 0 is none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -139,15 +140,38 @@ def test_turned_off_it_hands_out_the_loader_itself() -> None:
     assert guard.watch(run.loader) is run.loader
 
 
-def test_no_graph_break_is_added_under_compile() -> None:
+def compile_model(run: Run) -> None:
+    run.models[""].compile(backend="aot_eager")
+
+
+def compile_function(run: Run) -> None:
+    """The guard does not get to see what is compiled."""
+    model = run.models[""]
+    forward = torch.compile(lambda x: torch.nn.Module.__call__(model, x), backend="aot_eager")
+
+    def compiled(batch: Any) -> Tensor:
+        x, y = batch
+        optimizer = run.optimizers[""]
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(forward(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run.body = compiled
+
+
+@pytest.mark.parametrize("put_in", [compile_model, compile_function])
+def test_no_graph_break_is_added_under_compile(put_in: Callable[[Run], None]) -> None:
     counts = []
     for is_guarded in (False, True):
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         seed()
         run = ALL["plain"]()
-        run.models[""].compile(backend="aot_eager")
-        guard = Guard(run.models, run.optimizers, settings=Settings(enabled=is_guarded))
+        put_in(run)
+        settings = Settings(enabled=is_guarded, sample_every=2)
+        guard = Guard(run.models, run.optimizers, settings=settings)
         run.train(guard.watch(run.loader))
         guard.close()
         counters = torch._dynamo.utils.counters

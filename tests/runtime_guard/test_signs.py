@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,13 @@ from runtime_guard.sign import all_signs
 
 pytestmark = pytest.mark.filterwarnings("ignore::runtime_guard.EarlyWarning")
 Batch = tuple[Tensor, Tensor]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_compiled() -> None:
+    """Other tests of this process may have compiled something, and activations are left alone then."""
+    if "torch._dynamo.utils" in sys.modules:
+        torch._dynamo.utils.counters.clear()
 
 
 @dataclass
