@@ -6,7 +6,7 @@ import ast
 import re
 
 from pipeline_lint.refactor.program import FunctionInfo, ModuleCode, dotted
-from pipeline_lint.refactor.rewriting import Rewriting, newline_of
+from pipeline_lint.refactor.rewriting import Rewriting, end_of_line, newline_of
 
 _RETURNS = re.compile(r"^(?P<indent>[ \t]*)(?:Returns|Return|Yields)[ \t]*:[ \t]*\r?$", re.MULTILINE)
 _FIELD = re.compile(r"^[ \t]*:returns?:[ \t]*", re.MULTILINE)
@@ -102,9 +102,10 @@ def update_docstring(rewriting: Rewriting, function: FunctionInfo, names: tuple[
     if field is not None:
         leading = _LEADING_TYPE.match(text, field.end())
         stop = leading.end() if leading is not None else field.end()
-        rewriting.replace(
-            code, start + field.end(), start + stop, f"{sentence} " if leading is None else f"{sentence[:-1]}: "
-        )
+        before = "" if text[field.end() - 1].isspace() else " "
+        is_last = text[stop : end_of_line(text, stop)].strip() == ""
+        written = sentence if is_last else f"{sentence} " if leading is None else f"{sentence[:-1]}: "
+        rewriting.replace(code, start + field.end(), start + stop, before + written)
 
 
 def docstring_of(function: FunctionInfo) -> str | None:

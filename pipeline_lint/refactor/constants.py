@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 
 from pipeline_lint.refactor.imports import Importer, is_reachable
@@ -19,11 +20,13 @@ class Constants:
         self._machine = machine
         self._rewriting = rewriting
         self._prefix = prefix
+        self._importer = Importer(machine, rewriting)
+        self._imports: dict[ModuleCode, tuple[ModuleCode, dict[int, str]]] = {}
 
     def declare(
         self, keys: tuple[str, ...], maker: ModuleCode, users: Iterable[ModuleCode]
     ) -> dict[ModuleCode, list[str]]:
-        """The code of each key in the maker's file and in those of its users.
+        """The code of each key in the maker's file and in those of its users; `bring` then imports what they write.
 
         Raises `CannotRewrite` where no file can hold the constants for all, or a name is taken.
         """
@@ -38,15 +41,21 @@ class Constants:
             if existing is None:
                 new.append((name, key))
         self._define(home, new)
-        importer = Importer(self._machine, self._rewriting)
         written = {home: names}
         for code in files:
             if code is not home:
                 known = [self._existing(code, key) for key in keys]
                 missing = [name for name, found in zip(names, known, strict=True) if found is None]
-                references = importer.refer(code, home, missing) if missing else {}
+                references = self._importer.refer(code, home, missing) if missing else {}
+                self._imports[code] = home, {i: names[i] for i, found in enumerate(known) if found is None}
                 written[code] = [found or references[name] for name, found in zip(names, known, strict=True)]
         return written
+
+    def bring(self, code: ModuleCode, indices: set[int]) -> None:
+        """Imports the constants of those keys into a file, as far as it lacks them."""
+        if code in self._imports:
+            home, names = self._imports[code]
+            self._importer.bring(code, home, [name for index, name in names.items() if index in indices])
 
     def _home(self, maker: ModuleCode, files: list[ModuleCode]) -> ModuleCode:
         for candidate in files:
@@ -60,14 +69,14 @@ class Constants:
     def _existing(self, code: ModuleCode, key: str) -> str | None:
         """A constant of the file, its own or imported, that holds the key and is called after it."""
         for name in self._machine.global_names(code):
-            if name.isupper() and name.endswith(key.upper()):
+            if name.isupper() and name.endswith((key.upper(), _spelled(key))):
                 value = self._machine.peek(("global", code, name))
                 if len(value) == 1 and isinstance(token := next(iter(value)), Text) and token.text == key:
                     return name
         return None
 
     def _new_name(self, home: ModuleCode, key: str) -> str:
-        name = f"{self._prefix}_{key.upper()}"
+        name = f"{self._prefix}_{_spelled(key)}"
         for candidate in (name, f"{name}_KEY"):
             if candidate not in home.names:
                 return candidate
@@ -108,6 +117,11 @@ class Constants:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str())):
                 return name.startswith(f"{self._prefix}_")
         return False
+
+
+def _spelled(key: str) -> str:
+    """As constants are written: `logVar` is `LOG_VAR`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).upper()
 
 
 def _gap(home: ModuleCode, offset: int) -> str:

@@ -71,11 +71,19 @@ class Importer:
         for name in missing:
             if name in code.names:
                 raise CannotRewrite(f"{code.path} calls something else `{name}`")
-        if missing and statement is not None:
-            self._extend(code, statement, missing)
-        elif missing:
-            self._add(code, home, missing)
         return {name: present.get(name, name) for name in names}
+
+    def bring(self, code: ModuleCode, home: ModuleCode, names: list[str]) -> None:
+        """Imports those of the names that `code` does not have yet. Raises `CannotRewrite` where there is no way."""
+        statement = self._existing(code, home)
+        if statement is None:
+            if names and self._imported_module(code, home) is None:
+                self._add(code, home, names)
+            return
+        present = {each.name for each in statement.names}
+        missing = [name for name in names if name not in present]
+        if missing:
+            self._extend(code, statement, missing)
 
     def _existing(self, code: ModuleCode, home: ModuleCode) -> ast.ImportFrom | None:
         """The import at the top of the file that takes names from `home`."""

@@ -41,11 +41,10 @@ def choose_names(
     contradiction = _contradiction(written)
     if contradiction is not None:
         return Unnamed("`{}` is value {} on one path and value {} on another".format(*contradiction))
-    called = [list(dict.fromkeys(names[i] for names in written if names[i])) for i in range(num_values)]
+    called = [list(dict.fromkeys(name for names in written if (name := names[i]))) for i in range(num_values)]
     first = tuple(each[0] if len(each) == 1 else None for each in called)
-    taken = tuple(uses)
-    unpacked = _unpacked(taken, num_values)
-    found = _completed(first, unpacked, _documented(docstring, num_values))
+    unpacked = _unpacked(uses, num_values)
+    found = _completed(first, _agreed(unpacked, called), _documented(docstring, num_values))
     nameless = [index for index, name in enumerate(found) if name is None]
     disputed = next((index for index in nameless if len(called[index]) > 1), None)
     if disputed is not None:
@@ -78,6 +77,18 @@ def _contradiction(written: Sequence[Names]) -> tuple[str, int, int] | None:
             first, second = sorted(indices)[:2]
             return name, first + 1, second + 1
     return None
+
+
+def _agreed(unpacked: Sequence[Names], called: Sequence[Sequence[str]]) -> list[Names]:
+    """What consumers call the values; where paths dispute, only a name that settles it: one that all others share."""
+    settled = []
+    for index, names in enumerate(called):
+        theirs = {each[index] for each in unpacked} - _WORDLESS - {None}
+        new = theirs - set(names)
+        settled.append(len(names) < 2 or len(new or theirs) == 1)
+        if len(names) > 1 and len(new) == 1:
+            unpacked = [(*each[:index], *(new & {each[index]} or {None}), *each[index + 1 :]) for each in unpacked]
+    return [tuple(name if keep else None for name, keep in zip(each, settled, strict=True)) for each in unpacked]
 
 
 def _completed(first: Names, *others: Sequence[Names]) -> Names:

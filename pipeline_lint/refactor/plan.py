@@ -135,7 +135,8 @@ class NamedOutputs:
                 provable.append(use)
         makers = list(dict.fromkeys(site.code for site in sorted(group.sites, key=lambda site: site.code.path)))
         users = [use.code for use in provable if use.kind in _NAMING]
-        keys = self._keys(rewriting, names, style, makers, users, prefix="SAMPLE" if is_dataset else "OUTPUT")
+        constants = Constants(self.machine, rewriting, "SAMPLE" if is_dataset else "OUTPUT")
+        keys = _keys(names, style, constants, makers, users)
         for site in group.sites:
             _rewrite_site(rewriting, site, keys)
         for producer in group.producers:
@@ -148,23 +149,9 @@ class NamedOutputs:
             doubt = _rewrite_use(rewriting, consumers, use, group)
             if doubt is not None:
                 doubts.append(doubt)
+        for code, indices in keys.written.items():
+            constants.bring(code, indices)
         return doubts
-
-    def _keys(
-        self,
-        rewriting: Rewriting,
-        names: tuple[str, ...],
-        style: Style,
-        makers: list[ModuleCode],
-        users: Iterable[ModuleCode],
-        *,
-        prefix: str,
-    ) -> Keys:
-        if style is not Style.CONSTANTS:
-            return Keys(names, lambda _, index: f'"{names[index]}"')
-        constants = Constants(self.machine, rewriting, prefix)
-        written = constants.declare(names, makers[0], [*makers[1:], *users])
-        return Keys(names, lambda code, index: written[code][index])
 
 
 def _candidates(project: Project) -> Iterator[Target]:
@@ -204,6 +191,15 @@ def _read_all(project: Project) -> dict[str, ModuleCode]:
         if code is not None:
             codes[path] = code
     return codes
+
+
+def _keys(
+    names: tuple[str, ...], style: Style, constants: Constants, makers: list[ModuleCode], users: Iterable[ModuleCode]
+) -> Keys:
+    if style is not Style.CONSTANTS:
+        return Keys(names, lambda _, index: f'"{names[index]}"')
+    written = constants.declare(names, makers[0], [*makers[1:], *users])
+    return Keys(names, lambda code, index: written[code][index])
 
 
 def _names_of(group: Group) -> tuple[str, ...] | Unnamed:
