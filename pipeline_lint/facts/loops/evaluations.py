@@ -40,6 +40,8 @@ _EVALUATION_DATA = re.compile(
     r"|queue|dataset|set|gen|ds|batch_generator))(_|$|s$|\d)|(^|_)(val|valid|validation|test|eval)(loader|dataloader|set|iter)",
     re.IGNORECASE,
 )
+_HELD_OUT = re.compile(r"^(val|valid|validation|dev|test)s?$", re.IGNORECASE)
+"""Names that say it of what a loop runs over, and of nothing else."""
 _DATA = re.compile(r"loader|dataloader|(^|_)(dl|batches|data_iter|dataset|iterator)(_|$)", re.IGNORECASE)
 _DIFFERENTIATES = re.compile(r"backward\(|autograd\.grad|requires_grad|retain_graph|attack|saliency|grad_?cam|\.grad\b")
 _BASES_OF_FRAMEWORKS = re.compile(
@@ -289,7 +291,9 @@ class _Finder:
             match above:
                 case cst.FunctionDef() | cst.Lambda():
                     return None
-                case cst.For(iter=iterated) if any(_EVALUATION_DATA.search(name) for name in _data_names(iterated)):
+                case cst.For(iter=iterated) if any(
+                    _EVALUATION_DATA.search(name) or _HELD_OUT.search(name) for name in _data_names(iterated)
+                ):
                     return above
                 case cst.For(iter=iterated):
                     return None
