@@ -40,6 +40,8 @@ class Proposal:
     """Why there is no fix."""
     doubts: tuple[Doubt, ...] = ()
     """Consumers that could not be resolved, which make the fix unsafe."""
+    names: tuple[str, ...] = ()
+    """The keys of the fix, for the message; consumers may have had a word in them."""
 
     @property
     def remark(self) -> str:
@@ -121,7 +123,7 @@ class NamedOutputs:
         listed = ", ".join(f"`{name}`" for name in names)
         places = f"{num_uses} place{'s' if num_uses != 1 else ''}"
         message = f"Return a dict with {listed} and take its values by name in {places}"
-        return Proposal(Fix(applicability, message, edits), doubts=_distinct(doubts))
+        return Proposal(Fix(applicability, message, edits), doubts=_distinct(doubts), names=names)
 
     def _rewrite(self, rewriting: Rewriting, group: Group, names: tuple[str, ...], style: Style) -> list[Doubt]:
         """Collects all edits; returns the uses that stay as they are."""

@@ -33,9 +33,10 @@ _SAME_VALUE = frozenset(
 )
 """Operations that give the same values in another form, so that the result keeps its input's name."""
 
-_NAMED_BY_OPERATION = frozenset(
+NAMED_BY_OPERATION = frozenset(
     {"log_softmax", "logsigmoid", "normalize", "relu", "sigmoid", "softmax", "softplus", "tanh"}
 )
+"""Operations that name a value where nobody has a better word for it."""
 _VERBS = ("get_", "compute_", "calculate_", "calc_", "make_", "build_")
 _CONVERSIONS = frozenset({"bool", "dict", "float", "int", "list", "str", "tuple"})
 _NO_NAMES = frozenset({"_", "__getitem__", "apply", "append", "call", "forward", "get", "item", "pop", "self", "super"})
@@ -77,7 +78,7 @@ def _called(source: Source, call: cst.Call) -> str | None:
             return _name(source, operation.input)
         if operation.name in ("tensor", "as_tensor") and "data" in operation.operands:
             return _name(source, operation.operands["data"])
-        return operation.name if operation.name in _NAMED_BY_OPERATION else None
+        return operation.name if operation.name in NAMED_BY_OPERATION else None
     match call:
         case cst.Call(func=cst.Name(value=function), args=[cst.Arg(value=argument)]) if function in _CONVERSIONS:
             return _name(source, argument)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Confidence
@@ -105,6 +106,8 @@ class TupleReturningForward(ProjectRule):
 
 def _finding(target: Target, confidence: Confidence, proposal: Proposal) -> Finding:
     first, *others = target.outputs
+    if proposal.names:
+        first = dataclasses.replace(first, names=proposal.names)
     assert first.place is not None
     return Finding(
         first.place,
