@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from pipeline_lint.facts.code.events import called_name
+from pipeline_lint.facts.code.frameworks import is_of_another_framework
 from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.loops.roles import Role, Roles, path_of
 from pipeline_lint.facts.ranges.attributes import Attributes
@@ -95,7 +96,8 @@ class Actions:
         self.all: list[Action] = []
         self._by_scope: dict[int, list[Action]] = defaultdict(list)
         self._frames: dict[int, tuple[Frame, ...]] = {}
-        for call in source.nodes(cst.Call):
+        calls = source.nodes(cst.Call) if not is_of_another_framework(source) else []
+        for call in calls:
             action = self._read(call)
             if action is not None:
                 self._add(action)

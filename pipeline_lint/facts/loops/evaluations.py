@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import libcst as cst
 
@@ -18,6 +19,7 @@ from pipeline_lint.diagnostic import Edit, Place
 from pipeline_lint.edits import insert_before
 from pipeline_lint.facts.code.events import called_name
 from pipeline_lint.facts.code.flow import Flow
+from pipeline_lint.facts.code.frameworks import is_of_another_framework
 from pipeline_lint.facts.code.names import Names, dotted_name, imported_module
 from pipeline_lint.facts.loops.actions import parameter_mapping
 from pipeline_lint.facts.loops.gradient_mode import GradientMode, is_no_gradient
@@ -67,6 +69,9 @@ _EVAL_BLOCK = re.compile(r"(^|[._])(eval|evaluat)\w*\(")
 _MOST_CALLS = 4
 """How many calls lie between a function and what decides on its mode, at most."""
 _TRAINS = re.compile(r"\.train\(|backward\(|optim\.[A-Z]|[Oo]ptimizer\(")
+_MADE_UP = re.compile(r"torch\.(rand|randn|randint|ones|zeros|empty)\(")
+_LIBRARY = re.compile(r"resnet|ResNet|models\.\w+\(|timm|create_model|pretrained")
+_COMMENT = re.compile(r"#.*")
 _LOADED = re.compile(r"load_state_dict|torch\.load\(|from_pretrained|load_model|load_checkpoint|restore")
 
 
@@ -87,6 +92,8 @@ class Evaluation:
     """Whether the file calls the function."""
     is_trained: bool
     """Whether the same file trains."""
+    is_loaded: bool = False
+    """Whether it is a model whose weights are loaded, in a script that does nothing else."""
     built_by: str = ""
     """The path of the class that builds the model, where it is from another file."""
     method: str = ""
@@ -114,7 +121,7 @@ class FileEvaluations:
 
 def summarize_evaluations(source: Source) -> FileEvaluations:
     """The evaluations of a file, for `TRN403`."""
-    if "torch" not in source.text and "backward(" not in source.text:
+    if ("torch" not in source.text and "backward(" not in source.text) or is_of_another_framework(source):
         return FileEvaluations()
     finder = _Finder(source)
     found = () if is_test_code(source) else tuple(finder.evaluations())
@@ -195,7 +202,9 @@ class _Finder:
     def _never_switched(self, seen: set[int]) -> Iterator[Evaluation]:
         """The first run of a model whose weights a script loads, in a file that never trains nor calls `eval()`."""
         text = self._source.text
-        if "load_state_dict(" not in text or any(self._evals.values()) or _TRAINS.search(text):
+        # Who converts weights compares the two models on the same numbers.
+        is_conversion = PurePath(self._source.path).stem.startswith("convert")
+        if "load_state_dict(" not in text or any(self._evals.values()) or _TRAINS.search(text) or is_conversion:
             return
         for call in self._models.calls:
             scope = self._source.function_of(call) or self._source.module
@@ -203,27 +212,42 @@ class _Finder:
             is_method = self._source.enclosing(call, cst.ClassDef) is not None
             if is_method or isinstance(scope, cst.Lambda) or _is_generator(path):
                 continue
-            if not self._is_loaded(path, call) or self._is_exempt(scope, scope):
+            if not self._is_loaded(path, call) or self._is_made_up(call) or self._is_exempt(scope, scope):
                 continue
             seen.add(id(scope))
             found = self._judged(call, scope, scope, is_named=False)
             if found is not None:
-                yield dataclasses.replace(found, lacks_eval=True, lacks_no_grad=False)
+                yield dataclasses.replace(found, lacks_eval=True, lacks_no_grad=False, is_loaded=True)
             return
 
     def _is_loaded(self, path: str, call: cst.Call) -> bool:
-        """Whether the file loads weights into the variable itself, or into what a call passes for a parameter."""
-        text = self._source.text
-        if re.search(rf"\b{re.escape(path)}(\.module)?\.load_state_dict\(", text):
-            return True
+        """Whether weights are loaded into the variable itself, or into what a call passes for a parameter."""
         scope = self._source.function_of(call)
+        if self._loads_into(path, scope):
+            return True
         if not isinstance(scope, cst.FunctionDef):
             return False
         for each in self._calls.get(scope.name.value, ()):
             given = parameter_mapping(each, scope, self._source).get(path, "")
-            if given and re.search(rf"\b{re.escape(given)}(\.module)?\.load_state_dict\(", text):
+            if given and self._loads_into(given, self._source.function_of(each)):
                 return True
         return False
+
+    def _loads_into(self, path: str, scope: cst.CSTNode | None) -> bool:
+        """Whether a function, or the module's own code, loads weights into a variable of that name."""
+        return any(
+            isinstance(load.func, cst.Attribute)
+            and path_of(self._source, load.func.value) == path
+            and self._source.function_of(load) is scope
+            for load in self._calls.get("load_state_dict", ())
+        )
+
+    def _is_made_up(self, call: cst.Call) -> bool:
+        """Whether a model is only tried, on random numbers: nobody reads what it gives."""
+        flow = self._source.fact(Flow)
+        values = [argument.value for argument in call.args]
+        values += [value for each in values if isinstance(each, cst.Name) and (value := flow.value_of(each))]
+        return any(_MADE_UP.match(self._source.code(value)) for value in values)
 
     def _runs_model(self, call: cst.Call) -> bool:
         """Whether a call runs a model, or a method of one."""
@@ -318,6 +342,10 @@ class _Finder:
             return False
         if _EVALUATION.search(name):
             return True
+        # A module's own layers are run as its callers want.
+        owner = self._source.fact(Modules).class_of(scope)
+        if owner is not None and owner.is_module and path_of(self._source, call.func).startswith("self."):
+            return False
         # What a loop collects of all batches keeps the graphs of all batches.
         return _COLLECTS.search(name) is not None and ".append(" in self._source.code(loop)
 
@@ -422,7 +450,8 @@ class _Finder:
         if built is not None and (self._source.fact(Names).resolve(built.func) or "").startswith("torch.nn."):
             return self._is_regularized(built)
         defines = [view for view in self._source.fact(Modules).classes if view.is_module]
-        return not defines or _REGULARIZED.search(self._source.text) is not None
+        is_library = _LIBRARY.search(_COMMENT.sub("", self._source.text)) is not None
+        return not defines or is_library or any(self._is_regularized(view.node) for view in defines)
 
     def _class_elsewhere(self, call: cst.Call) -> str:
         built = self._models.built_by(call)

@@ -16,6 +16,7 @@ from pipeline_lint.facts.loops.gradient_mode import GradientMode
 from pipeline_lint.facts.loops.graphs import Graphs
 from pipeline_lint.facts.loops.roles import Roles, is_lbfgs
 from pipeline_lint.facts.loops.traces import Happening, Loop, Traces
+from pipeline_lint.facts.trained_code import is_test_code
 from pipeline_lint.source import Source
 
 _LOSS = re.compile(r"loss", re.IGNORECASE)
@@ -49,6 +50,8 @@ class LostLoss:
 
 def lost_losses(source: Source) -> Iterator[LostLoss]:
     """The losses of a file that reach no step."""
+    if is_test_code(source):
+        return
     yield from _watched_only(source)
     yield from _twice_differentiated(source)
     traces, seen = source.fact(Traces), set[int]()

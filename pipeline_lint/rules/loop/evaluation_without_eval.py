@@ -125,6 +125,8 @@ def _finding(evaluation: Evaluation, *, lacks_eval: bool, lacks_no_grad: bool) -
     if not lacks_eval and not lacks_no_grad:
         return None
     where = f"in `{evaluation.name}`" if evaluation.name and evaluation.is_named else "on evaluation data"
+    if evaluation.is_loaded:
+        where = "with loaded weights"
     missing, effects = [], []
     if lacks_eval:
         missing.append("`eval()`")
