@@ -147,7 +147,18 @@ class _Finder:
         parts = self._graphs.attached(value)
         if not parts or self._mode.is_off(node) or self._is_fresh(path, loop) or self._feeds_loss(path, node):
             return
+        if any(self._is_detached_by_choice(part, loop) for part in parts):
+            return
         yield Leak(node, self._source.code(holder), parts, Confidence.CERTAIN, how)
+
+    def _is_detached_by_choice(self, part: cst.BaseExpression, loop: Loop) -> bool:
+        """Whether a branch of the loop detaches a variable: where it does not, somebody wants the graph."""
+        return isinstance(part, cst.Name) and any(
+            re.match(rf"{part.value}\.(detach|item|data)\b", self._source.code(assign.value)) is not None
+            and any(path_of(self._source, target.target) == part.value for target in assign.targets)
+            for assign in self._source.nodes(cst.Assign)
+            if loop in self._source.ancestors(assign)
+        )
 
     def _for_numbers(self, call: cst.Call, holder: cst.BaseExpression, value: cst.BaseExpression) -> Iterator[Leak]:
         """A list of losses that numpy alone reads, so that nobody differentiates them."""
