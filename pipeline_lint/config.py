@@ -115,6 +115,12 @@ class SettingsResolver:
             known = self._by_folder[folder] = self._find(folder)
         return known
 
+    def overridden(self, overrides: Mapping[str, Any]) -> SettingsResolver:
+        """Another one, in which these settings count before what the command line says."""
+        return SettingsResolver(
+            config=self._config, isolated=self._isolated, overrides={**self._overrides, **overrides}
+        )
+
     def forget(self) -> None:
         """Reads configuration files anew from now on."""
         self._by_folder.clear()

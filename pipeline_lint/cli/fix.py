@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from pipeline_lint.cli.incident import propose, read_culprit
 from pipeline_lint.cli.inputs import Inputs, find_inputs
 from pipeline_lint.cli.output import print_failures, print_report, progress_on_terminal, wants_color
 from pipeline_lint.cli.settings import HELP, Common, with_common_options
@@ -22,15 +23,22 @@ from pipeline_lint.engine.run import RunOptions
 @click.command(context_settings=HELP)
 @click.option("--unsafe-fixes/--no-unsafe-fixes", default=None, help="Apply fixes that may change results, too.")
 @click.option("--diff", is_flag=True, help="Print what would change, as a patch for `git apply`; change nothing.")
+@click.option(
+    "--incident",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="DIR",
+    help="Fix the line that made the first bad number of an incident which runtime-guard kept there, and nothing else.",
+)
 @click.option("-i", "--interactive", is_flag=True, help="Show each fix and ask.")
 @click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 when a file was changed, as pre-commit wants.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when findings remain.")
 @with_common_options
-def fix(
+def fix(  # noqa: PLR0913 - one for each option
     common: Common,
     *,
     unsafe_fixes: bool | None,
     diff: bool,
+    incident: Path | None,
     interactive: bool,
     exit_non_zero_on_fix: bool,
     exit_zero: bool,
@@ -47,11 +55,14 @@ def fix(
       pipeline-lint fix --unsafe-fixes --interactive
       pipeline-lint fix --select TRN201 losses/
       pipeline-lint fix --diff --unsafe-fixes > lint.patch && git apply lint.patch
+      pipeline-lint fix --incident runs/1/incidents/step-00000003 --diff
 
     Exit code: 0 nothing remains, 1 findings remain (with --diff: files would change), 2 the tool failed.
     """
     if diff and interactive:
         raise click.UsageError("--diff and --interactive exclude one another")
+    if incident is not None:
+        sys.exit(_fix_incident(common, incident, unsafe=bool(unsafe_fixes), diff=diff, is_plain=not interactive))
     if interactive and not sys.stdin.isatty() and "-" in common.paths:
         raise click.UsageError("--interactive asks on standard input, which holds the code here")
 
@@ -77,6 +88,41 @@ def fix(
         watch(common, run)
         return
     sys.exit(run())
+
+
+def _fix_incident(common: Common, folder: Path, *, unsafe: bool, diff: bool, is_plain: bool) -> int:
+    """The fix of one line. An unsafe one is shown, and applied only when asked for."""
+    if common.paths or common.watch or not is_plain:
+        raise click.UsageError("--incident names the file itself; give it no paths, --watch or --interactive")
+    culprit = read_culprit(folder)
+    proposal = propose(culprit, common.resolver)
+    for diagnostic in proposal.diagnostics:
+        common.say(f"{diagnostic.place}: {diagnostic.code} {diagnostic.message}")
+        if diagnostic.fix is not None:
+            common.say(f"{diagnostic.fix.applicability.value} fix: {diagnostic.fix.message}")
+    if not proposal.fixed.after:
+        print_failures(proposal.fixed.report)
+        known = "a rule knows of it but has no fix" if proposal.diagnostics else "no rule finds anything there"
+        common.say(f"Nothing to apply at {culprit}: {known}. {_sentence(culprit.advice)}".rstrip())
+        return 2 if proposal.fixed.report.failures else 1
+    if diff:
+        return _print_diff(common, proposal.fixed)
+    if not unsafe and any(d.fix is not None and d.fix.applicability.value == "unsafe" for d in proposal.diagnostics):
+        common.say("Not applied, because results may change: look at it with --diff, apply it with --unsafe-fixes.")
+        return 1
+    failures = write_fixed(proposal.fixed)
+    for failure in failures:
+        common.say(f"{failure.path}: {failure.message}")
+    for note in proposal.fixed.notes:
+        common.say(f"note: {note}")
+    if failures:
+        return 2
+    common.say(f"Fixed {', '.join(sorted(proposal.fixed.after))}. Try the step again: runtime-guard replay {folder}")
+    return 0
+
+
+def _sentence(advice: str | None) -> str:
+    return f"Advice: {advice}." if advice else ""
 
 
 def _print_diff(common: Common, fixed: Fixed) -> int:
