@@ -26,6 +26,9 @@ def run_attached(script: Script, *, logdir: Path | None = None, settings: Settin
     with _attached(guard):
         try:
             script.run()
+        except BaseException as error:
+            guard.ended_by(error)
+            raise
         finally:
             guard.close()
     return guard

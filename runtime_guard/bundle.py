@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from runtime_guard.script import Script
 from runtime_guard.state import Tracked
 from runtime_guard.step import Window
 from runtime_guard.stored import NotStorableError, Packer, is_storable, pack_rng
-from runtime_guard.verdict import describe
+from runtime_guard.verdict import describe, short_path
 
 FORMAT = 1
 _MIB = 1024 * 1024
@@ -79,6 +80,15 @@ class Contents:
         return cls(packer, structure, state, obstacle, script, guard_number)
 
 
+def kept_in(incident: Incident, folder: Path) -> Incident:
+    """The incident that knows its folder, and with that the command that fixes the very line."""
+    path = str(folder.absolute())
+    command = incident.command
+    if incident.rule is not None:
+        command = f"pipeline-lint fix --incident {short_path(path)} --diff"
+    return dataclasses.replace(incident, bundle=path, command=command)
+
+
 def write_bundle(folder: Path, incident: Incident, contents: Contents) -> Path:
     """Writes the bundle below `folder`, whole or not at all, and returns its path. Raises OSError."""
     name = f"step-{incident.step:08d}" + (f"-rank-{incident.rank}" if incident.rank else "")
@@ -86,8 +96,7 @@ def write_bundle(folder: Path, incident: Incident, contents: Contents) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     working = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        path = str(target.absolute())
-        told = {**incident.as_dict(), "bundle": path, "environment": Environment.collect().as_dict()}
+        told = {**kept_in(incident, target).as_dict(), "environment": Environment.collect().as_dict()}
         record = {
             "format": FORMAT,
             "incident": told,

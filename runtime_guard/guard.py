@@ -103,6 +103,7 @@ class Guard:
         self._update_birth: tuple[Birth, ...] = ()
         self._unraised: TrainingIncident | None = None
         self._is_closed = False
+        self._ended_by: str | None = None
         self._watcher: Watcher | None = None
         if self.settings.enabled:
             self._watcher = Watcher(
@@ -178,6 +179,7 @@ class Guard:
             num_incidents=len(self.incidents),
             is_closed=self._is_closed,
             last=dataclasses.asdict(last[0]) if last else None,
+            ended_by=self._ended_by,
             metrics=self.metrics,
         )
         self._folder.write_health(health)
@@ -190,7 +192,14 @@ class Guard:
     ) -> None:
         if error is not None:
             self._unraised = None
+            self.ended_by(error)
         self.close()
+
+    def ended_by(self, error: BaseException) -> None:
+        """Remembers for the run's health what ended the training before its time."""
+        is_end = isinstance(error, SystemExit) and error.code in (None, 0)
+        if not is_end and self._ended_by is None:
+            self._ended_by = type(error).__name__
 
     def judge(self, session: ReplaySession | None, *, is_complete: bool) -> Decision:
         """Called by the loop after a replay: makes the incident, decides, and puts the state where it belongs."""
@@ -207,6 +216,9 @@ class Guard:
         watcher.restore(decision)
         watcher.resolved(decision)
         text = describe(incident)
+        if decision is Decision.RAISE:
+            self._ended_by = "an incident"
+            self._write_health()
         if decision is not Decision.RAISE:
             warnings.warn(text, IncidentWarning, stacklevel=2)
         elif is_complete:

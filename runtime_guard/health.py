@@ -22,6 +22,8 @@ class Health:
     is_closed: bool
     last: Mapping[str, Any] | None = None
     """The last step's record."""
+    ended_by: str | None = None
+    """What ended a run before its time: "an incident", or the name of the exception."""
     metrics: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
@@ -43,7 +45,7 @@ class Health:
         """One or two lines."""
         counts = (self.num_steps, "step"), (self.num_epochs, "epoch"), (self.num_incidents, "incident")
         text = ", ".join(f"{number} {noun}" + ("" if number == 1 else "s") for number, noun in counts)
-        text += ", finished" if self.is_closed else ", not finished"
+        text += f", ended by {self.ended_by}" if self.ended_by else ", finished" if self.is_closed else ", not finished"
         if self.last is not None:
             told = [
                 f"{name.replace('_', ' ')} {self.last[name]:.4g}" for name in _TOLD if self.last.get(name) is not None

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from runtime_guard import ranks
-from runtime_guard.bundle import Contents, write_bundle
+from runtime_guard.bundle import Contents, kept_in, write_bundle
 from runtime_guard.health import Health
 from runtime_guard.incident import Incident
 from runtime_guard.settings import Settings
@@ -53,7 +53,7 @@ class RunFolder:
         except OSError as error:
             self._warn_once(f"the incident could not be written to {self._folder}: {error}")
             return dataclasses.replace(incident, obstacle=None)
-        return dataclasses.replace(incident, bundle=str(path.absolute()))
+        return kept_in(incident, path)
 
     def write_health(self, health: Health) -> None:
         """On the first rank."""

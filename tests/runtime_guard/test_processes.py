@@ -221,8 +221,42 @@ def test_a_script_that_does_not_get_to_the_step_is_no_equal_verdict(
 def test_show_prints_a_runs_health_and_incidents(folder: Path, incident: Path) -> None:
     done = python(folder, "-m", "runtime_guard", "show", "run")
     assert done.returncode == 0, done.stderr
-    assert "3 steps, 0 epochs, 1 incident, finished" in done.stdout
+    assert "3 steps, 0 epochs, 1 incident, ended by an incident" in done.stdout
     assert "log made inf" in done.stdout
+
+
+def test_the_fix_of_an_incident_is_proposed_at_its_line_and_cures_it(folder: Path, incident: Path, edit: Edit) -> None:
+    model = folder / "model.py"
+    edit("model.py", MODEL)  # So that it is as it was for the tests that follow.
+    path = str(incident.relative_to(folder))
+    assert f"pipeline-lint fix --incident {path} --diff" in (incident / "verdict.txt").read_text()
+    shown = python(folder, "-m", "pipeline_lint", "fix", "--incident", path, "--diff")
+    assert shown.returncode == 1, shown.stderr
+    assert [line for line in shown.stdout.splitlines() if line[:1] == "-"][1:] == ["-        return torch.log(ratio)"]
+    assert "model.py:12" in shown.stderr
+    assert "TRN204" in shown.stderr
+    assert "unsafe fix: " in shown.stderr
+    refused = python(folder, "-m", "pipeline_lint", "fix", "--incident", path)
+    assert refused.returncode == 1
+    assert "apply it with --unsafe-fixes" in refused.stderr
+    assert model.read_text() == MODEL
+    done = python(folder, "-m", "pipeline_lint", "fix", "--incident", path, "--unsafe-fixes")
+    assert done.returncode == 0, done.stderr
+    assert model.read_text() != MODEL
+    trained = python(folder, "guarded.py", "repaired")
+    assert trained.returncode == 0, trained.stderr
+    assert "6 steps, 0 epochs, 0 incidents, finished" in python(
+        folder, "-m", "runtime_guard", "show", "repaired"
+    ).stdout  # fmt: skip
+    stale = python(folder, "-m", "pipeline_lint", "fix", "--incident", path)
+    assert stale.returncode == 2
+    assert "the file was changed since" in stale.stderr
+
+
+def test_a_run_that_another_exception_ended_says_so(folder: Path) -> None:
+    (folder / "broken.py").write_text(GUARDED.replace("        optimizer.zero_grad()", "        raise OSError('gone')"))
+    assert python(folder, "broken.py", "broken").returncode == 1
+    assert ", ended by OSError" in python(folder, "-m", "runtime_guard", "show", "broken").stdout
 
 
 def test_show_of_an_empty_folder_says_what_is_expected(project: Project) -> None:
