@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from pipeline_lint.facts.loops.gradient_mode import GradientMode
 from pipeline_lint.facts.loops.roles import Roles, path_of
 from pipeline_lint.facts.loops.traces import Happening, Loop, Traces
 from pipeline_lint.source import Source
+
+_GRADIENTS = re.compile(r"grad$|penalty", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +65,7 @@ def _in_loop(source: Source, loop: Loop, steps: Sequence[Happening]) -> Iterator
             if run.model not in own or run.start > end or not run.call.args:
                 continue
             sample = run.call.args[0].value
-            if not isinstance(sample, cst.Name):
+            if not isinstance(sample, cst.Name) or _is_differentiated(source, loop, sample.value):
                 continue
             made = [each for each in runs if each.target == sample.value and each.start < run.start]
             if not made or made[-1].model in own or source.fact(GradientMode).is_off(made[-1].call):
@@ -79,6 +82,16 @@ def _in_loop(source: Source, loop: Loop, steps: Sequence[Happening]) -> Iterator
                 and not _is_used_again(source, loop, run, end)
             ):
                 yield AttachedSample(run.call, sample, generator, run.model, made[-1].call)
+
+
+def _is_differentiated(source: Source, loop: Loop, name: str) -> bool:
+    """Whether gradients with respect to a sample are wanted, which has none once it is detached."""
+    return any(
+        _GRADIENTS.search(called_name(call)) is not None
+        and any(name in _attached_names(argument.value) for argument in call.args)
+        for call in source.nodes(cst.Call)
+        if loop in source.ancestors(call)
+    )
 
 
 def _is_dropped(trace: Sequence[Happening], step: Happening, optimizers: Sequence[str], others: Set[str]) -> bool:
