@@ -344,7 +344,8 @@ class _Finder:
             return True
         # A module's own layers are run as its callers want.
         owner = self._source.fact(Modules).class_of(scope)
-        if owner is not None and owner.is_module and path_of(self._source, call.func).startswith("self."):
+        is_module = owner is not None and (owner.is_module or "forward" in owner.methods)
+        if is_module and path_of(self._source, call.func).startswith("self."):
             return False
         # What a loop collects of all batches keeps the graphs of all batches.
         return _COLLECTS.search(name) is not None and ".append(" in self._source.code(loop)

@@ -15,6 +15,7 @@ from pipeline_lint.facts.gradient_uses import GradientUses
 from pipeline_lint.facts.losses.loss_calls import loss_calls
 from pipeline_lint.facts.losses.losses_on_logits import TracedLoss, on_logits, prediction_edits
 from pipeline_lint.facts.losses.probabilities import Probabilities, Sources
+from pipeline_lint.facts.trained_code import is_test_code
 from pipeline_lint.source import Source, UnknownPosition
 
 WORDS = ("cross_entropy", "CrossEntropyLoss", "BCEWithLogitsLoss", "nll_loss", "NLLLoss", "kl_div", "KLDivLoss")
@@ -63,6 +64,8 @@ def is_unexpected(function: str, activation: str) -> bool:
 
 def summarize_mismatched_losses(source: Source) -> tuple[MismatchedLoss, ...]:
     """The losses of a file whose predictions end in a wrong activation, or in what only the project knows."""
+    if is_test_code(source):
+        return ()
     return tuple(found for loss in _LOSSES if _is_mentioned(source, loss) for found in _mismatched(source, loss))
 
 

@@ -58,8 +58,8 @@ class LossActivationMismatch(ProjectRule):
         def loss(logits, target):
             return F.cross_entropy(logits, target)
     Exempt: a prediction of which only one path ends in an activation (`if not self.training:`); logarithms of a
-        probability that are taken by hand (`nll_loss(p.log())`); losses of other libraries; a loss that nobody
-        differentiates is a possible defect only.
+        probability that are taken by hand (`nll_loss(p.log())`); losses of other libraries; tests; a loss that
+        nobody differentiates is a possible defect only.
     Fix: Unsafe, since the loss becomes another number: the activation is dropped before a cross entropy, and
         `nll_loss` of a softmax becomes `cross_entropy` of the logits. There is none where the activation is taken in
         another function, module or file: who else asks that model may want the probability.
