@@ -299,6 +299,7 @@ _REFUSALS = {
     "sum": "it is added to others",
     "escape": "it is handed to {}",
     "save": "it is saved by {}",
+    "type": "its type is asked for",
     "match": "it is matched against patterns",
     "attribute": "its `{}` is asked for",
     "method": "its `{}` is called",

@@ -124,7 +124,8 @@ def call_method(evaluation: Evaluation, box: Box, name: str, arguments: list[Val
         machine.write_item(box, None, arguments[_ADDING[name]])
         return JUST_NOTHING
     if name in ("extend", "extendleft", "__iadd__") and arguments:
-        machine.write_item(box, None, elements_of(evaluation, arguments[0], None))
+        given = node.args[0] if isinstance(node, ast.Call) and node.args else None
+        machine.write_item(box, None, elements_of(evaluation, arguments[0], given))
         return JUST_NOTHING
     if name == "update":
         for token in arguments[0] if arguments else EMPTY:

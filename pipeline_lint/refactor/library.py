@@ -16,6 +16,7 @@ from pipeline_lint.refactor.tokens import (
     NOTHING,
     OPAQUE,
     Box,
+    ClassToken,
     Function,
     Instance,
     ModuleToken,
@@ -336,7 +337,7 @@ def _folded(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Valu
     return JUST_OPAQUE
 
 
-def _getattr(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+def _getattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
     from pipeline_lint.refactor.expressions import attribute_of
 
     owners, names = arguments.get(0, "object"), arguments.get(1, "name")
@@ -351,6 +352,8 @@ def _getattr(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
         if isinstance(owner, ModuleToken):
             for info in owner.code.classes.values():
                 value |= {evaluation.machine.class_token(info)}
+        elif isinstance(owner, Instance | ClassToken):
+            evaluation.machine.uses.escape(owner.info, evaluation.code, node, "`getattr` with a name that is computed")
     return value | JUST_UNKNOWN
 
 
@@ -486,7 +489,8 @@ def _batches(evaluation: Evaluation, loaders: Value) -> Value:
     return items
 
 
-def _type(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+def _type(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    evaluation.machine.uses.note("type", evaluation.code, node, arguments.get(0, "object"))
     classes = [evaluation.machine.class_token(t.info) for t in arguments.get(0, "object") if isinstance(t, Instance)]
     return frozenset(classes) if classes else JUST_OPAQUE
 
