@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test demo lint format docs docs-check corpus bench faults soak clean FORCE
+.PHONY: help environment test demo lint format docs docs-check corpus bench bench-guard faults soak clean FORCE
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ corpus: $(INSTALLED) ## runs the checker over public PyTorch packages
 
 bench: $(INSTALLED) ## measures speed beside the peers
 	$(BIN)/python -m benchmarks.speed
+
+bench-guard: $(INSTALLED) ## measures what the guard costs a step, beside its peers
+	$(BIN)/python -m benchmarks.guard
 
 faults: $(INSTALLED) ## injects faults into trainings, and compares what the guard and its peers say
 	$(BIN)/python -m benchmarks.faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing_extensions import Self
 from runtime_guard.finiteness import values_of
 from runtime_guard.state import join_name
 
-_MAX_NUMEL = 65536
+_MAX_NUMEL = 16384
 """Elements of one tensor that are looked at: enough for shares of units, and cheap whatever the tensor's size."""
 _MAX_TENSORS = 512
 _EDGE = 0.99
@@ -48,7 +49,7 @@ class Activation:
     kind: str
     dtype: torch.dtype
     largest: float
-    """Largest magnitude. What is not finite, or above half of the dtype's largest number, is a mask and left out."""
+    """Largest magnitude."""
     rms: float
     """Root of the mean square."""
     dead_share: float
@@ -64,20 +65,14 @@ class ActivationSample:
     model. Nothing is seen of compiled models, whose graphs hooks would break.
     """
 
-    def __init__(self, models: dict[str, nn.Module]) -> None:
+    def __init__(self, names: dict[int, str]) -> None:
+        """Looks at the modules of `leaf_names`."""
         self.sampled: list[Sampled] = []
         self.numbers: list[Tensor] = []
         """For each of `sampled` a vector (4,): largest, rms, dead share, saturated share."""
-        self._names: dict[int, str] = {}
+        self._names = names
         self._seen: set[int] = set()
         self._handle: Any = None
-        for prefix, model in models.items():
-            modules = list(model.named_modules())
-            if any(_is_compiled(module) for _, module in modules):
-                self._names.clear()
-                return
-            leaves = ((name, module) for name, module in modules if next(module.children(), None) is None)
-            self._names.update({id(module): join_name(prefix, name) for name, module in leaves})
 
     def __enter__(self) -> Self:
         if self._names:
@@ -113,6 +108,18 @@ class ActivationSample:
         self.sampled.append(Sampled(name, kind, tensor.dtype))
 
 
+def leaf_names(models: dict[str, nn.Module]) -> dict[int, str]:
+    """From `id` of each module without children to its name; empty when something is compiled."""
+    found: dict[int, str] = {}
+    for prefix, model in models.items():
+        for name, module in model.named_modules():
+            if _is_compiled(module):
+                return {}
+            if next(module.children(), None) is None:
+                found[id(module)] = join_name(prefix, name)
+    return found
+
+
 def activations_of(sampled: list[Sampled], numbers: list[float]) -> list[Activation]:
     """Names and numbers together again, once the numbers have arrived."""
     chunks = [numbers[i : i + NUM_STATISTICS] for i in range(0, len(numbers), NUM_STATISTICS)]
@@ -135,22 +142,15 @@ def _kind_of(module: nn.Module) -> str:
 
 def _statistics(values: Tensor, kind: str) -> Tensor:
     """Vector of four on the values' device. All of a float16 tensor is searched for its largest: it may overflow."""
-    limit = torch.finfo(values.dtype).max / 2
-    sample = _some(values)
-    searched = values if values.dtype is torch.float16 else sample
-    magnitudes = searched.abs()
-    largest = magnitudes.masked_fill(~(magnitudes < limit), 0).amax().float()
-    sample = sample.float()
-    zero = torch.zeros((), device=values.device)
+    sample = _some(values).float()
+    largest = torch.linalg.vector_norm(values.float() if values.dtype is torch.float16 else sample, math.inf)
+    zero = sample.new_zeros(())
     rms = dead = saturated = zero
-    if kind == "weighted":
-        rms = torch.linalg.vector_norm(sample) / sample.numel() ** 0.5
-    if kind in ("rectifier", "input"):
-        units = 1 if sample.dim() > 3 else sample.dim() - 1
-        others = [dim for dim in range(sample.dim()) if dim != units]
-        dead = 1 - sample.ne(0).any(dim=others[0] if len(others) == 1 else others).float().mean()
-        dead = dead * (sample.amin() >= 0)
     match kind:
+        case "weighted":
+            rms = torch.linalg.vector_norm(sample) / sample.numel() ** 0.5
+        case "rectifier":
+            dead = _dead_share(sample)
         case "sigmoid":
             saturated = ((sample < 1 - _EDGE) | (sample > _EDGE)).float().mean()
         case "tanh":
@@ -158,8 +158,16 @@ def _statistics(values: Tensor, kind: str) -> Tensor:
         case "softmax":
             saturated = (sample.amax(-1) > 0.999).float().mean()
         case "input":
-            saturated = (sample.abs() > _EDGE).float().mean() * (sample.abs().amax() <= 1)
+            # Of a rectifier or a tanh, if it looks like the output of one.
+            dead = _dead_share(sample) * (sample.amin() >= 0)
+            saturated = (sample.abs() > _EDGE).float().mean() * (largest <= 1)
     return torch.stack([largest, rms, dead, saturated])
+
+
+def _dead_share(sample: Tensor) -> Tensor:
+    """Share of units without a positive number."""
+    units = 1 if sample.dim() > 3 else sample.dim() - 1
+    return (sample.amax([dim for dim in range(sample.dim()) if dim != units]) <= 0).float().mean()
 
 
 def _some(values: Tensor) -> Tensor:

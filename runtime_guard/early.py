@@ -13,7 +13,14 @@ from typing import Any
 from torch import Tensor
 
 from runtime_guard import ranks
-from runtime_guard.activations import NUM_STATISTICS, ActivationSample, Sampled, activations_of, is_anything_compiled
+from runtime_guard.activations import (
+    NUM_STATISTICS,
+    ActivationSample,
+    Sampled,
+    activations_of,
+    is_anything_compiled,
+    leaf_names,
+)
 from runtime_guard.gate import Gate
 from runtime_guard.settings import Settings
 from runtime_guard.sign import EarlyWarning, Omen, Reading, Weight, all_signs
@@ -51,6 +58,7 @@ class EarlySigns:
         self._is_due = False
         self._activations: ActivationSample | None = None
         self._is_open = False
+        self._leaves: dict[int, str] | None = None
         self._updates: dict[str, UpdateSample] = {}
         self._moved: dict[str, tuple[list[Tensor], Tensor]] = {}
         self._names: dict[int, tuple[str, ...]] = {}
@@ -62,7 +70,9 @@ class EarlySigns:
         # Not at the first update: only then is it known whether anything is compiled.
         self._is_due = self._is_enabled and step % self._every == 1 % self._every
         if self._is_due and not is_anything_compiled():
-            self._activations = ActivationSample(self._tracked.models)
+            if self._leaves is None:
+                self._leaves = leaf_names(self._tracked.models)
+            self._activations = ActivationSample(self._leaves)
             self._activations.__enter__()
             self._is_open = True
 

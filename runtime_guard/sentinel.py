@@ -16,6 +16,8 @@ from runtime_guard.incident import StepRecord
 from runtime_guard.step import Loss, Window
 from runtime_guard.ticket import Ticket
 
+_SIMPLE = (Tensor, torch.nn.Parameter)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -164,7 +166,7 @@ def _look(subject: Subject, window: Window, *, is_late: bool, cargo: Cargo | Non
     with torch.no_grad():
         parts = [_loss_value(loss.value) for loss in subject.losses]
         vectors = [torch.stack(parts)] if parts else []
-        plain = [t if type(t) is Tensor and t.layout is torch.strided else _plain(t) for t in subject.tensors]
+        plain = [t if type(t) in _SIMPLE and t.layout is torch.strided else _plain(t) for t in subject.tensors]
         if plain:
             vectors.append(norms(plain, dtype=torch.float64 if is_late else torch.float32))
         if not vectors:

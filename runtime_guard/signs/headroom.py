@@ -27,9 +27,10 @@ class Headroom:
 
     def look(self, reading: Reading) -> Iterator[tuple[str, str]]:
         for activation in reading.activations:
-            if activation.largest <= 0 or not math.isfinite(activation.largest):
+            limit = torch.finfo(activation.dtype).max
+            if not 0 < activation.largest < limit / 2:  # Nothing, or a mask.
                 continue
-            left = math.log2(torch.finfo(activation.dtype).max / activation.largest)
+            left = math.log2(limit / activation.largest)
             looks = self.bits.setdefault(activation.name, [])
             looks.append([reading.step, left])
             del looks[:-_LOOKS]

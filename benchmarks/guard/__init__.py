@@ -1,0 +1,1 @@
+"""What the guard costs a healthy step, beside its peers."""
