@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import statistics
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from benchmarks.guard.plot import chart
 from benchmarks.guard.timing import Times, take_turns
 from benchmarks.guard.tools import TOOLS, bare, guard
-from benchmarks.guard.workloads import WORKLOADS, elements, tensors
+from benchmarks.guard.workloads import WORKLOADS, Workload, elements, tensors
 from benchmarks.machine import machine_in_words
 
 FOLDER = Path(__file__).parents[1]
@@ -34,8 +34,12 @@ def main() -> None:
         del tools["transformers DebugUnderflowOverflow"]
     results = {name: take_turns(make, tools, arguments.rounds) for name, make in WORKLOADS.items()}
     lines = {
-        "with the number of parameter tensors": [(n, _added_ms(lambda n=n: tensors(n))) for n in _COUNTS],
-        "with the number of elements, in 9 tensors": [(n, _added_ms(lambda n=n: elements(n))) for n in _NUMELS],
+        "with the number of parameter tensors": [
+            (n, _added_ms(lambda n=n: tensors(n), arguments.rounds)) for n in _COUNTS
+        ],
+        "with the number of elements, in 9 tensors": [
+            (n, _added_ms(lambda n=n: elements(n), arguments.rounds)) for n in _NUMELS
+        ],
     }
     page = _page(results, lines)
     print(page)
@@ -47,13 +51,10 @@ def main() -> None:
         (FOLDER / "guard.svg").write_text(plot, encoding="utf-8")
 
 
-def _added_ms(make: object) -> float:
-    """Mean step of a round with the guard, less that without; the median of three tries."""
-    tries = []
-    for _ in range(3):
-        times = take_turns(make, {"bare": bare, "guard": guard}, 8)  # type: ignore[arg-type]
-        tries.append(times["guard"].median_of_rounds_ms - times["bare"].median_of_rounds_ms)
-    return max(statistics.median(tries), 1e-3)
+def _added_ms(make: Callable[[], Workload], num_rounds: int) -> float:
+    """Mean step of a round with the guard, less that without."""
+    times = take_turns(make, {"bare": bare, "guard": guard}, num_rounds)
+    return max(times["guard"].median_of_rounds_ms - times["bare"].median_of_rounds_ms, 1e-3)
 
 
 def _page(results: dict[str, dict[str, Times]], lines: dict[str, list[tuple[float, float]]]) -> str:
