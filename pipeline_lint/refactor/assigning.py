@@ -27,13 +27,24 @@ if TYPE_CHECKING:
     from pipeline_lint.refactor.evaluation import Evaluation
 
 
+_REPLACED = frozenset({"forward", "__call__", "__getitem__", "__iter__"})
+"""Methods that are called without their name: whoever puts another one in their place calls them, too."""
+
+
 def assign(evaluation: Evaluation, target: ast.expr, value: Value, holder: ast.AST) -> None:
     """Gives a target its value, in whatever form the target is written."""
     match target:
         case ast.Name(id=name):
             assign_name(evaluation, name, value)
         case ast.Attribute(value=owner, attr=name):
-            _assign_attribute(evaluation, evaluate(evaluation, owner), name, value)
+            owners = evaluate(evaluation, owner)
+            _assign_attribute(evaluation, owners, name, value)
+            if name in _REPLACED:
+                for token in owners:
+                    if isinstance(token, Instance | ClassToken):
+                        evaluation.machine.uses.escape(
+                            token.info, evaluation.code, target, f"what takes the place of its `{name}`"
+                        )
         case ast.Subscript(value=container, slice=key):
             _assign_item(evaluation, target, evaluate(evaluation, container), evaluate_key(evaluation, key), value)
         case ast.Tuple(elts=elements) | ast.List(elts=elements):

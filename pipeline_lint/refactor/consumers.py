@@ -239,6 +239,7 @@ def _sliced(node: ast.expr, num_values: int) -> list[int] | None:
 def _names_in(node: ast.AST) -> set[str]:
     names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
     names |= {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+    names |= {name for each in ast.walk(node) if isinstance(each, ast.Global | ast.Nonlocal) for name in each.names}
     return names | {each.name for each in ast.walk(node) if isinstance(each, ast.FunctionDef | ast.ClassDef)}
 
 
