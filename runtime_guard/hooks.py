@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
@@ -113,6 +113,9 @@ class Hooks:
         self.suspect(dataclasses.replace(found, first_snapshot=first))
 
     # taps.Listener
+
+    def parameters(self) -> Iterable[Tensor]:
+        return self._tracked.parameters
 
     def backward_from(self, roots: Sequence[Tensor]) -> None:
         if self.window is None or self.replay is not None:

@@ -7,7 +7,7 @@ arguments and results untouched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +18,9 @@ from torch.optim import Optimizer
 
 class Listener(Protocol):
     """Told of what passes through. Nothing of it may synchronise or raise."""
+
+    def parameters(self) -> Iterable[Tensor]:
+        """What it guards. Where several listen, each hears only of losses that lead to its own parameters."""
 
     def backward_from(self, roots: Sequence[Tensor]) -> None:
         """`backward` was called on these; not for the inner calls that a checkpoint makes."""
@@ -72,9 +75,34 @@ def _unwrap() -> None:
 def _backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
     if _listeners and torch._C._current_autograd_node() is None and not torch.compiler.is_compiling():
         roots = [tensors] if isinstance(tensors, Tensor) else [t for t in tensors if isinstance(t, Tensor)]
-        for listener in tuple(_listeners):
+        for listener in _concerned(roots):
             listener.backward_from(roots)
     _originals["backward"](tensors, *args, **kwargs)
+
+
+def _concerned(roots: Sequence[Tensor]) -> list[Listener]:
+    """All, where the graph leads to nobody's parameters: a checkpoint or a sharded model hides them."""
+    if len(_listeners) < 2:
+        return list(_listeners)
+    leaves = _leaves(roots)
+    return [listener for listener in _listeners if not leaves.isdisjoint(map(id, listener.parameters()))] or list(
+        _listeners
+    )
+
+
+def _leaves(roots: Sequence[Tensor]) -> set[int]:
+    """Ids of the tensors that a backward from the roots gives gradients."""
+    nodes = [root.grad_fn for root in roots if root.grad_fn is not None]
+    seen = set(nodes)
+    found = set()
+    while nodes:
+        node = nodes.pop()
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        following = {node for node, _ in node.next_functions if node is not None} - seen
+        seen |= following
+        nodes.extend(following)
+    return found
 
 
 def _scale(self: GradScaler, outputs: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -100,6 +100,10 @@ class ReplaySession:
         event = self.births.event_of(loss)
         if event is not None:
             self.losses.append(Target("loss", name, event, self.births.micro_batch))
+
+    def parameters(self) -> Iterable[Tensor]:
+        """As `taps.Listener`."""
+        return self._tracked.parameters
 
     def backward_from(self, roots: Sequence[Tensor]) -> None:
         for root in roots:
