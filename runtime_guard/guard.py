@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import warnings
@@ -167,6 +168,19 @@ class Guard:
             self._watcher.detach()
             self._write_health()
         self._raise_what_could_not_be()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to go on: steps, epochs, metrics and what was seen. Goes into any checkpoint."""
+        watched = None if self._watcher is None else self._watcher.state_dict()
+        return {"watched": watched, "metrics": copy.deepcopy(self.metrics)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where the run stood that `state_dict` was asked of. Raises ValueError for another object's state."""
+        if not {"watched", "metrics"} <= state.keys():
+            raise ValueError(f"this is no state of a Guard: it has {', '.join(map(str, state)) or 'nothing'}")
+        self.metrics = copy.deepcopy(list(state["metrics"]))
+        if self._watcher is not None and state["watched"] is not None:
+            self._watcher.load_state_dict(state["watched"])
 
     def _write_health(self) -> None:
         watcher = self._watcher

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from runtime_guard.incident import StepRecord
 
@@ -22,6 +22,11 @@ class History:
 
     def add(self, record: StepRecord) -> None:
         self._records.append(record)
+
+    def replace(self, records: Iterable[StepRecord]) -> None:
+        """Forgets what was seen for what another run saw."""
+        self._records.clear()
+        self._records.extend(records)
 
     def set_parameter_norm(self, norm: float | None) -> None:
         """What the last update made of the parameters."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -11,6 +13,7 @@ from torch.optim import Optimizer
 from runtime_guard import taps
 from runtime_guard.history import History
 from runtime_guard.hooks import Hooks
+from runtime_guard.incident import StepRecord
 from runtime_guard.policy import Decision, Retries
 from runtime_guard.replay.session import ReplaySession, batch_tensors
 from runtime_guard.restoration import Restoration
@@ -66,6 +69,23 @@ class Watcher:
     def suspicion(self) -> Suspicion | None:
         """What is wrong; None when nothing is."""
         return self.hooks.suspicion
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loop stands, and what was seen so far. Plain numbers, strings, lists and dicts."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "history": [dataclasses.asdict(record) for record in self.history.records],
+            "early": self.hooks.inspection.early.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where another run stood."""
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.history.replace(
+            StepRecord(**{**record, "learning_rates": tuple(record["learning_rates"])}) for record in state["history"]
+        )
+        self.hooks.inspection.early.load_state_dict(state["early"])
 
     def name_loss(self, loss: Tensor, name: str) -> None:
         """The user said what the loss is."""

@@ -1,0 +1,309 @@
+"""What a guarded run must survive. Full disks and kills while an incident is written are in test_bundle."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from runtime_guard import Guard, IncidentWarning, Settings, TrainingIncident
+from runtime_guard.health import Health
+from tests.runtime_guard.processes import ROOT, python
+
+
+def good(num: int) -> list[Tensor]:
+    return list(torch.randn(num, 4, 3, generator=torch.Generator().manual_seed(3)))
+
+
+def bad() -> Tensor:
+    return torch.full((4, 3), math.nan)
+
+
+class Training:
+    """A model, its optimizer, and a guard around both."""
+
+    def __init__(self, **options: Any) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.1), nn.Linear(4, 1))
+        self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-2)
+        self.guard = Guard(self.model, self.optimizer, **options)
+
+    def step(self, batch: Any) -> None:
+        batch = batch[0] if isinstance(batch, list) else batch
+        self.optimizer.zero_grad()
+        self.model(batch).pow(2).mean().backward()
+        self.optimizer.step()
+
+    def train(self, batches: Any) -> None:
+        for batch in self.guard.watch(batches):
+            self.step(batch)
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+
+def is_guarding(training: Training) -> bool:
+    """Whether a bad batch is still found."""
+    with pytest.raises(TrainingIncident):
+        training.train([bad()])
+    return True
+
+
+def no_trace_is_left() -> bool:
+    """Whether torch is as it was before any guard."""
+    return torch.autograd.backward.__module__ == "torch.autograd" and not nn.modules.module._global_forward_hooks
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_run_killed_at_any_moment_leaves_health_that_can_be_read(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from tests.runtime_guard.test_survival import Training, good
+training = Training(logdir=Path({str(tmp_path)!r}))
+while True:
+    training.train(good(1))
+    training.guard.epoch_end({{"accuracy": 0.5}})
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment)
+    try:
+        while not (tmp_path / "health.json").exists():
+            assert process.poll() is None
+            os.sched_yield()
+        moment = time.monotonic() + 0.2
+        while time.monotonic() < moment:  # A reader beside the run never sees half a file.
+            json.loads((tmp_path / "health.json").read_text())
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    health = Health.read(tmp_path)
+    assert health is not None
+    assert health.num_epochs == len(health.metrics) > 0
+    assert "not finished" in health.describe()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_loaders_with_workers_are_watched(context: str) -> None:
+    if context == "fork" and sys.platform in ("win32", "darwin"):
+        pytest.skip("does not fork")
+    x = torch.cat([*good(3), bad()])
+    loader = DataLoader(TensorDataset(x), batch_size=4, num_workers=1, multiprocessing_context=context)
+    training = Training()
+    with pytest.raises(TrainingIncident) as caught:
+        training.train(loader)
+    assert caught.value.incident.batch == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="does not fork")
+def test_a_fork_in_the_midst_of_training_leaves_the_parent_alone() -> None:
+    code = """
+import os, sys
+from tests.runtime_guard.test_survival import Training, good, is_guarding
+training = Training()
+for batch in training.guard.watch(good(4)):
+    child = os.fork()
+    if child == 0:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    training.step(batch)
+assert is_guarding(training)
+print("done")
+"""
+    done = python(ROOT, "-c", code)
+    assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [{"text": ["a", "b"], "none": None}, ("a", 3, object()), "text", None, 7],
+    ids=["dict", "tuple", "string", "none", "number"],
+)
+def test_batches_that_are_no_tensors_go_through(batch: Any) -> None:
+    training = Training()
+    seen = []
+    for item in training.guard.watch([batch] * 3):
+        training.step(good(1)[0])
+        seen.append(item)
+    assert all(item is batch for item in seen)
+    assert len(seen) == 3
+    with pytest.raises(TrainingIncident):  # noqa: PT012 - the loop is what is tried
+        for _ in training.guard.watch([batch]):
+            training.step(bad())
+
+
+def test_a_model_without_parameters_is_guarded() -> None:
+    with Guard(nn.ReLU()) as guard:
+        assert len(list(guard.watch(good(3)))) == 3
+    assert guard.incidents == []
+
+
+def test_empty_epochs_are_epochs(tmp_path: Path) -> None:
+    training = Training(logdir=tmp_path)
+    for _ in range(3):
+        training.train([])
+        training.guard.epoch_end()
+    training.guard.close()
+    health = Health.read(tmp_path)
+    assert health is not None
+    assert health.describe() == "0 steps, 3 epochs, 0 incidents, finished"
+
+
+def test_a_resumed_run_goes_on_where_it_stood(tmp_path: Path) -> None:
+    whole = Training()
+    whole.train(good(8))
+    first = Training()
+    first.train(good(8)[:5])
+    first.guard.epoch_end({"accuracy": 0.5})
+    file = io.BytesIO()
+    torch.save({"guard": first.guard.state_dict()}, file)
+    file.seek(0)
+    second = Training(logdir=tmp_path)
+    second.guard.load_state_dict(torch.load(file, weights_only=True)["guard"])
+    second.model.load_state_dict(first.model.state_dict())
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    second.train(good(8)[5:])
+    assert [record.step for record in second.guard.history] == list(range(8))
+    assert second.guard.history[:5] == first.guard.history
+    with pytest.raises(TrainingIncident) as caught:
+        second.train([bad()])
+    assert (caught.value.incident.step, caught.value.incident.epoch) == (8, 1)
+    assert second.guard.metrics == [{"accuracy": 0.5}]
+
+
+def test_a_state_of_something_else_is_told() -> None:
+    training = Training()
+    with pytest.raises(ValueError, match=r"this is no state of a Guard: it has 0\.weight, "):
+        training.guard.load_state_dict(training.model.state_dict())
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_can_be_copied_within_a_step_and_the_copy_is_free(duplicate: Any) -> None:
+    training = Training()
+    for batch in training.guard.watch(good(2)):
+        training.optimizer.zero_grad()
+        loss = training.model(batch).pow(2).mean()
+        loss.backward()
+        free = duplicate(training.model)
+        training.optimizer.step()
+    free(bad()).sum().backward()
+    torch.optim.SGD(free.parameters(), 0.1).step()
+    assert training.guard.incidents == []
+    assert is_guarding(training)
+
+
+def test_two_guards_each_tell_their_own() -> None:
+    first, second = Training(policy="skip"), Training(policy="skip")
+    # The bad batch comes twice, for the replay.
+    pairs = zip(first.guard.watch([*good(2), bad()]), second.guard.watch(good(4)), strict=True)
+    with pytest.warns(IncidentWarning, match="the input batch held nan"):  # noqa: PT031 - the loop is what is tried
+        for a, b in pairs:
+            first.step(a)
+            second.step(b)
+    assert len(first.guard.incidents) == 1
+    assert second.guard.incidents == []
+    assert [record.step for record in second.guard.history] == [0, 1, 2, 3]
+    assert all(value.isfinite().all() for training in (first, second) for value in training.state().values())
+
+
+def test_closing_twice_does_nothing_more_and_leaves_no_trace() -> None:
+    training = Training()
+    training.train(good(2))
+    training.guard.close()
+    training.guard.close()
+    assert not training.optimizer._optimizer_step_pre_hooks
+    assert not training.optimizer._optimizer_step_post_hooks
+    assert no_trace_is_left()
+    assert list(training.guard.watch([1, 2])) == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_in_the_loop_is_the_loops_own_and_training_can_go_on(kind: type[BaseException]) -> None:
+    training = Training()
+    error = kind("mine")
+    with pytest.raises(kind) as caught:  # noqa: PT012 - the loop is what is tried
+        for index, batch in enumerate(training.guard.watch(good(4))):
+            if index == 2:
+                raise error
+            training.step(batch)
+    assert caught.value is error
+    assert training.guard.incidents == []
+    del caught, error
+    training.train(good(2))
+    assert is_guarding(training)
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_an_exception_during_the_replay_is_the_loops_own_and_the_incident_is_kept(kind: type[BaseException]) -> None:
+    training = Training()
+    turns = 0
+    with pytest.raises(kind, match="mine"), training.guard:  # noqa: PT012 - the loop is what is tried
+        for batch in training.guard.watch([bad(), *good(1)]):
+            turns += 1
+            if turns == 2:
+                raise kind("mine")
+            training.step(batch)
+    assert len(training.guard.incidents) == 1
+    assert training.guard.incidents[0].notes
+    assert all(value.isfinite().all() for value in training.state().values())
+    assert no_trace_is_left()
+
+
+def failing() -> Iterator[Tensor]:
+    yield from good(2)
+    raise OSError("the disk went away")
+
+
+def test_an_exception_of_the_loader_reaches_the_loop() -> None:
+    training = Training()
+    with pytest.raises(OSError, match="the disk went away"):
+        training.train(failing())
+    assert is_guarding(training)
+
+
+def test_a_loop_left_halfway_begins_anew() -> None:
+    training = Training()
+    for _ in range(3):
+        for index, batch in enumerate(training.guard.watch(good(4))):
+            training.step(batch)
+            if index == 1:
+                break
+    abandoned = iter(training.guard.watch(good(4)))
+    next(abandoned)
+    del abandoned
+    assert no_trace_is_left()
+    assert training.guard.incidents == []
+    assert is_guarding(training)
+
+
+def test_a_batch_that_the_loop_changes_in_place_is_told() -> None:
+    training = Training()
+    with pytest.raises(TrainingIncident) as caught:  # noqa: PT012 - the loop is what is tried
+        for batch in training.guard.watch([torch.ones(4, 3)]):
+            batch.sub_(1.0).log_()
+            training.step(batch)
+    assert any("changed the batch in place" in note for note in caught.value.incident.notes)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_without_permission_costs_one_warning(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    training = Training(logdir=tmp_path / "run", settings=Settings(policy="skip"))
+    with pytest.warns(UserWarning, match="training goes on") as caught:
+        training.train([*good(1), bad(), *good(1), bad()])
+    assert sum("could not be written" in str(item.message) for item in caught) == 1
