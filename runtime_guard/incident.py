@@ -60,7 +60,8 @@ class Birth:
     value: str
     """inf or nan."""
     modules: tuple[str, ...]
-    """Names of the innermost module it happened in, several for a shared module; empty outside of the model."""
+    """Names of the innermost module it happened in, several for a shared module, "" for the model itself; empty outside
+    of the model."""
     module_type: str
     place: Place | None
     stack: tuple[Place, ...]
@@ -78,8 +79,10 @@ class Birth:
 
     @property
     def module(self) -> str:
-        """The module's name, `(outside of the model)` when there is none."""
-        return self.modules[0] if self.modules else "(outside of the model)"
+        """The module's name, `the model itself` for the outermost, `(outside of the model)` when there is none."""
+        if not self.modules:
+            return "(outside of the model)"
+        return " = ".join(self.modules) or "the model itself"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,8 @@ def _goal(incident: Incident) -> str:
 def _birth_lines(birth: Birth) -> list[str]:
     lines: list[str] = []
     if birth.modules or birth.module_type:
-        name = " = ".join(birth.modules) or "(outside of the model)"
         kind = f" ({birth.module_type})" if birth.module_type else ""
-        lines += _section("Module", [name + kind])
+        lines += _section("Module", [birth.module + kind])
     if birth.place is not None:
         lines += _section("Line", _place_lines(birth.place))
         callers = [place for place in birth.stack if place != birth.place]

@@ -68,7 +68,7 @@ def links_of(path: Sequence[Event], modules: ModuleStack) -> tuple[Link, ...]:
     for event in path:
         names, kind = modules.describe(event.modules)
         operation = event.operation + (" (backward)" if event.phase == "backward" else "")
-        link = Link(operation, names[0] if names else kind, place_of(event.line))
+        link = Link(operation, (names[0] if names else "") or kind, place_of(event.line))
         if not links or links[-1] != link:
             links.append(link)
     if len(links) > _MAX_LINKS:

@@ -112,8 +112,8 @@ class ModuleStack:
         for prefix, model in models.items():
             for name, module in model.named_modules(remove_duplicate=False):
                 names.setdefault(id(module), []).append(join_name(prefix, name))
-        # A wrapper (compiled, data parallel) and what it wraps both come out without a name.
-        self._names = {key: tuple(name for name in found if name) for key, found in names.items()}
+        # A wrapper (compiled, data parallel) and what it wraps both come out without a name, as the model itself.
+        self._names = {key: tuple(name for name in found if name) or ("",) for key, found in names.items()}
         self._local = threading.local()
         self._handles: list[Any] = []
         self.num_entered = 0

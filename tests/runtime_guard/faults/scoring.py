@@ -60,7 +60,7 @@ def score(fault: str, architecture: str, seed: int = 0) -> Score:
     if birth is None:
         found_module: str | None = None
     else:
-        found_module = birth.modules[0] if birth.modules else None
+        found_module = (birth.modules[0] or None) if birth.modules else None
     names_module = truth.operations != () and truth.kind != "input"
     return Score(
         is_step_right=incident.step == truth.step,
