@@ -34,10 +34,14 @@ def test_the_model_itself_is_named_where_it_is_to_blame() -> None:
     model = Head(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     guard = Guard(model, optimizer)
-    with pytest.raises(TrainingIncident) as caught:
+
+    def train() -> None:
         for batch in guard.watch([torch.ones(3, 2)]):
             model(batch).backward()
             optimizer.step()
+
+    with pytest.raises(TrainingIncident) as caught:
+        train()
     incident = caught.value.incident
     assert incident.birth is not None
     assert incident.birth.module == "the model itself"
