@@ -36,6 +36,10 @@ from pipeline_lint.refactor.tokens import (
 if TYPE_CHECKING:
     from pipeline_lint.refactor.evaluation import Evaluation
 
+_MOST_OUTSIDE = 8
+"""Paths outside of the project that a value is told apart by: `node = node.left if low else node.right` in a loop
+doubles them in every round, and they are opaque all the same."""
+
 
 def evaluate(evaluation: Evaluation, node: ast.expr) -> Value:
     """The value of an expression."""
@@ -115,6 +119,9 @@ def _name(evaluation: Evaluation, node: ast.Name) -> Value:
 def _attribute(evaluation: Evaluation, node: ast.Attribute) -> Value:
     owners = evaluate(evaluation, node.value)
     value: Value = EMPTY
+    outside = {owner for owner in owners if isinstance(owner, External)}
+    if len(outside) > _MOST_OUTSIDE:
+        owners = owners - outside | JUST_OPAQUE
     for owner in owners:
         value |= attribute_of(evaluation, owner, node.attr)
     if has_outputs(owners):
