@@ -12,6 +12,9 @@ from runtime_guard.sign import Reading
 
 _LOOKS = 4
 _HORIZON = 100
+_AMPLE = 12.5
+"""Bits, above which growth counts only when it is over within `_NEAR` steps: first steps of a healthy run grow, too."""
+_NEAR = 70
 
 
 class Headroom:
@@ -35,7 +38,7 @@ class Headroom:
             looks.append([reading.step, left])
             del looks[:-_LOOKS]
             ahead = _steps_left(looks)
-            if ahead is not None and ahead <= _HORIZON:
+            if ahead is not None and ahead <= (_HORIZON if left < _AMPLE else _NEAR):
                 dtype = str(activation.dtype).removeprefix("torch.")
                 text = (
                     f"`{activation.name}` has {left:.1f} bits left in {dtype} (largest magnitude "
