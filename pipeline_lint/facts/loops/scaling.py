@@ -89,9 +89,7 @@ class Scaling:
             value = backward.action.value
             if value is None or self._is_scaled(value) or _is_alternative(backward, rounds, Kind.BACKWARD):
                 continue
-            step = next(
-                (each for each in rounds[index + 1 :] if each.kind is Kind.STEP and each.may_run_with(backward)), None
-            )
+            step = _step_after(rounds, index)
             if step is None or not step.scaler or not self._is_scaler(step.scaler, root):
                 continue
             if any(each.kind in (Kind.FOREIGN,) and "scale" in each.action.path for each in rounds):
@@ -111,17 +109,8 @@ class Scaling:
         for index, clip in enumerate(rounds):
             if clip.kind is not Kind.CLIP or re.search(r"accelerat|fabric", self._source.code(clip.action.node)):
                 continue
-            backward = next(
-                (
-                    each
-                    for each in reversed(rounds[:index])
-                    if each.kind in (Kind.BACKWARD, Kind.STEP, Kind.UNSCALE) and each.may_run_with(clip)
-                ),
-                None,
-            )
-            step = next(
-                (each for each in rounds[index + 1 :] if each.kind is Kind.STEP and each.may_run_with(clip)), None
-            )
+            backward = next(reversed(_scalings_before(rounds, index)), None)
+            step = _step_after(rounds, index)
             if backward is None or step is None or backward.kind is not Kind.BACKWARD or not backward.scaler:
                 continue
             if not step.scaler or any(each.kind is Kind.FOREIGN for each in rounds[rounds.index(backward) : index]):
@@ -143,11 +132,7 @@ class Scaling:
         for index, step in enumerate(rounds):
             if step.kind is not Kind.STEP:
                 continue
-            before = [
-                each
-                for each in rounds[:index]
-                if each.kind in (Kind.BACKWARD, Kind.STEP, Kind.UNSCALE) and each.may_run_with(step)
-            ]
+            before = _scalings_before(rounds, index)
             last = before[-1] if before else None
             is_scaled = last is not None and last.kind is Kind.BACKWARD and self._is_scaler(last.scaler, root)
             is_past = not step.scaler and not _is_alternative(step, rounds, Kind.STEP)
@@ -229,6 +214,18 @@ class Scaling:
     def _confidence(self, path: str, at: cst.CSTNode) -> Confidence:
         """Certain where the file builds the scaler."""
         return Confidence.CERTAIN if self._part(path, at).is_known else Confidence.LIKELY
+
+
+def _step_after(rounds: Sequence[Happening], index: int) -> Happening | None:
+    """The first step of an optimizer that may follow in the same run of the code."""
+    here = rounds[index]
+    return next((each for each in rounds[index + 1 :] if each.kind is Kind.STEP and each.may_run_with(here)), None)
+
+
+def _scalings_before(rounds: Sequence[Happening], index: int) -> list[Happening]:
+    """What decided before, in the same run of the code, whether gradients are scaled."""
+    here, kinds = rounds[index], (Kind.BACKWARD, Kind.STEP, Kind.UNSCALE)
+    return [each for each in rounds[:index] if each.kind in kinds and each.may_run_with(here)]
 
 
 def _is_alternative(happening: Happening, rounds: Sequence[Happening], kind: Kind) -> bool:
