@@ -63,11 +63,6 @@ def is_of_table(source: Source, node: cst.CSTNode) -> bool:
     return function is not None and _TABLE.search(function.name.value) is not None
 
 
-def expects_nan(source: Source, node: cst.CSTNode) -> bool:
-    """Whether the function around a node asks for NaN, or replaces it."""
-    return _NAN_HANDLED.search(function_code(source, node)) is not None
-
-
 def is_asked(source: Source, site: Site, node: cst.BaseExpression) -> bool:
     """Whether the function asks elsewhere whether its divisor is 0, or mends the quotient afterwards."""
     divisor = unwrapped(node)
@@ -87,7 +82,7 @@ def is_nan_handled(source: Source, site: Site) -> bool:
     """Whether the function around a division asks for NaN, and so expects it, and no gradient goes back through it."""
     if site.has_gradient and is_trained_code(source, site.node):
         return False
-    return expects_nan(source, site.node)
+    return _NAN_HANDLED.search(function_code(source, site.node)) is not None
 
 
 def function_code(source: Source, node: cst.CSTNode) -> str:
