@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from runtime_guard.advice import Advice, advise
 from runtime_guard.history import History, observe
 from runtime_guard.incident import Birth, Incident
 from runtime_guard.replay.cause import birth_of, find_root, forward_of, links_of, path_between
+from runtime_guard.replay.events import Event
 from runtime_guard.replay.session import ReplaySession, Target, batch_tensors, samples_of
 from runtime_guard.step import Suspicion
 from runtime_guard.verdict import short_path
@@ -20,6 +23,7 @@ _STAYED_FINITE = (
     "the replay stayed finite, so something differs from run to run: a race, a kernel that is not deterministic, "
     "or state that the guard does not know (pass it as state=...)"
 )
+_THROUGH_REDUCTION = "the gradient is bad through a reduction over ranks; this is the first bad one that went into it"
 
 
 def incident_of(
@@ -56,7 +60,36 @@ def incident_of(
     if _was_changed_in_place(suspicion):
         notes.append("the loop body changed the batch in place, so the replay saw other data than the first run")
     incident = dataclasses.replace(incident, notes=tuple(notes))
+    # A loss scale falls on each rank by itself, and a rank that was left by its loop comes to no agreement.
+    if is_complete and suspicion.what != "scale":
+        incident = _as_the_culprit_saw_it(incident, ranks.from_all(incident.as_dict()))
     return _with_advice(incident)
+
+
+def _as_the_culprit_saw_it(incident: Incident, all_ranks: Sequence[Mapping[str, Any]]) -> Incident:
+    """Where this rank only received the bad number: the birth on the rank that made it."""
+    others = [Incident.from_dict(other) for other in all_ranks]
+    # The order of ranks is the same on all, so they come to the same culprit.
+    culprit = min(others, key=_doubt)
+    if _doubt(culprit) == _doubt(incident):
+        return incident
+    note = f"rank {incident.rank} got the bad number from rank {culprit.rank}, whose view of it this is"
+    return dataclasses.replace(
+        incident,
+        birth=culprit.birth,
+        chain=culprit.chain,
+        micro_batch=culprit.micro_batch,
+        batch=culprit.batch,
+        made_on=culprit.rank,
+        notes=(*(note for note in incident.notes if note != _STAYED_FINITE), note),
+    )
+
+
+def _doubt(incident: Incident) -> int:
+    """How far the birth is from being known."""
+    if incident.birth is None or incident.birth.kind == "outside":
+        return 2
+    return int(_THROUGH_REDUCTION in incident.notes)
 
 
 def _with_replay(
@@ -71,6 +104,9 @@ def _with_replay(
         return dataclasses.replace(incident, is_replay_bit_equal=equal)
     root = find_root(target.event)
     path = path_between(root, target.event)
+    if root.kind == "outside" and (sent := _sent_away(session)) is not None:
+        notes.append(_THROUGH_REDUCTION)
+        root, path = sent, [sent, *path[1:]]
     hidden = forward_of(root)
     if hidden is not None:
         root, path = hidden, [hidden, *path]
@@ -84,6 +120,14 @@ def _with_replay(
         birth=birth_of(root, session.modules, samples_of(root, batch)),
         chain=links_of(path, session.modules),
     )
+
+
+def _sent_away(session: ReplaySession) -> Event | None:
+    """What this rank gave to a reduction over ranks, which hides the way from there to the gradient."""
+    if ranks.num_ranks() == 1:
+        return None
+    births = (e for e in session.births.events if e.is_birth and e.kind == "operation" and e.phase == "backward")
+    return next(births, None)
 
 
 def _target(session: ReplaySession) -> Target | None:

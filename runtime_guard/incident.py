@@ -117,6 +117,7 @@ class Incident:
     micro_batch: int
     num_micro_batches: int
     rank: int
+    """Of the process that tells it."""
     what: str
     """What was found to be not finite: loss, gradients, parameters or scale."""
     found: tuple[str, ...]
@@ -138,6 +139,8 @@ class Incident:
     command: str | None = None
     """The command that shows or fixes it."""
     decision: str = ""
+    made_on: int | None = None
+    """The rank that made the first bad number, where that is another one; birth and chain are what it saw."""
     bundle: str | None = None
     """The folder with everything that is needed to run the step again."""
     obstacle: str | None = None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 import torch.distributed
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -28,6 +32,15 @@ def any_rank(flag: bool) -> bool:
     vote = torch.full((), float(flag), device=device)
     torch.distributed.all_reduce(vote, op=torch.distributed.ReduceOp.MAX)
     return bool(vote.tolist())
+
+
+def from_all(value: T) -> list[T]:
+    """Every rank's value, in the order of ranks. Every rank has to ask, in the same order; waits."""
+    if not _is_distributed():
+        return [value]
+    values: list[T | None] = [None] * num_ranks()
+    torch.distributed.all_gather_object(values, value)
+    return [item for item in values if item is not None]
 
 
 def _is_distributed() -> bool:

@@ -39,7 +39,8 @@ def _headline(incident: Incident) -> str:
     where = f"step {incident.step} (epoch {incident.epoch}, batch {incident.batch}"
     if incident.num_micro_batches > 1:
         where += f", micro-batch {incident.micro_batch + 1} of {incident.num_micro_batches}"
-    where += f", rank {incident.rank})" if incident.rank else ")"
+    rank = incident.rank if incident.made_on is None else incident.made_on
+    where += f", rank {rank})" if rank or incident.made_on is not None else ")"
     birth = incident.birth
     if birth is None:
         return f"The {incident.what} of {where} {_verb(incident.what)} not finite"

@@ -1,0 +1,125 @@
+"""Two processes that train one model: the same numbers with and without the guard, and one verdict for both."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runtime_guard.processes import fresh_python
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from runtime_guard import Guard, Settings, TrainingIncident
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x):
+        size = self.linear(x).pow(2).sum(1, keepdim=True) * x.abs().sum(1, keepdim=True)
+        return torch.sqrt(size) if fault == "backward" else torch.log(size)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(4, 4, bias=False)
+        self.block = Block()
+
+    def forward(self, x):
+        return self.block(self.stem(x))
+
+def wrapped(net):
+    if kind == "ddp":
+        return nn.parallel.DistributedDataParallel(net)
+    mesh = init_device_mesh("cpu", (2,))
+    for part in (net.stem, net.block, net):
+        fully_shard(part, mesh=mesh)
+    return net
+
+def train(name, is_enabled):
+    torch.manual_seed(0)
+    net = wrapped(Net())
+    optimizer = torch.optim.AdamW(net.parameters(), 1e-2)
+    generator = torch.Generator().manual_seed(rank)
+    data = [torch.randn(4, 4, generator=generator) for _ in range(5)]
+    if fault is not None and rank == 1:
+        data[3][2] = 0.0
+    found = {"losses": [], "verdict": None}
+    guard = Guard(net, optimizer, logdir=f"{name}-run", settings=Settings(enabled=is_enabled))
+    try:
+        for batch in guard.watch(data):
+            optimizer.zero_grad()
+            loss = net(batch).mean()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            found["losses"].append(repr(loss.item()))
+    except TrainingIncident as error:
+        found["verdict"] = str(error)
+        found["incident"] = error.incident.as_dict()
+    guard.close()
+    local = [p.to_local() if hasattr(p, "to_local") else p for p in net.parameters()]
+    assert all(p.isfinite().all() for p in local)
+    found["parameters"] = [p.detach().numpy().tobytes().hex() for p in local]
+    Path(f"{name}-{rank}.json").write_text(json.dumps(found))
+
+kind = sys.argv[1]
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+fault = None
+train("bare", False)
+train("guarded", True)
+for fault in ("forward", "backward"):
+    train(fault, True)
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture(scope="module", params=["ddp", "fsdp2"])
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What both ranks of each training left behind."""
+    if sys.platform == "win32":
+        pytest.skip("gloo and sharding on POSIX only")
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "train.py").write_text(SCRIPT)
+    done: subprocess.CompletedProcess[str] = fresh_python(
+        folder, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py", request.param
+    )
+    assert done.returncode == 0, done.stderr
+    names = ("bare", "guarded", "forward", "backward")
+    return {name: [_read(folder / f"{name}-{rank}.json") for rank in range(2)] for name in names}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_losses_and_parameters_are_bit_for_bit_the_same(results: dict[str, list[Any]]) -> None:
+    assert results["guarded"] == results["bare"]
+    assert all(len(found["losses"]) == 5 for found in results["bare"])
+
+
+@pytest.mark.parametrize(("fault", "operation"), [("forward", "log made inf"), ("backward", "the backward of sqrt")])
+def test_a_fault_on_one_rank_stops_both_and_both_name_that_rank(
+    results: dict[str, list[Any]], fault: str, operation: str
+) -> None:
+    for rank, found in enumerate(results[fault]):
+        assert found["verdict"] is not None, "this rank went on"
+        assert len(found["losses"]) == 5, "three good steps, the bad one, and its replay"
+        assert found["verdict"].startswith(f"At step 3 (epoch 0, batch 3, rank 1), {operation}"), found["verdict"]
+        assert found["incident"]["rank"] == rank
+        assert found["incident"]["birth"]["modules"] == ["block"]
+        assert "torch.log(size)" in found["incident"]["birth"]["place"]["text"]
+        assert ("rank 0 got the bad number from rank 1" in found["verdict"]) == (rank == 0)
