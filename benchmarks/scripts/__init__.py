@@ -1,0 +1,1 @@
+"""Public training scripts, bare and under the guard; results in ../scripts.md."""
