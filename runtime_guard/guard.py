@@ -23,6 +23,8 @@ from runtime_guard.gate import Gate
 from runtime_guard.health import Health
 from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
 from runtime_guard.loop import Watched
+from runtime_guard.monitor import Monitor, all_monitors
+from runtime_guard.panel import Panel
 from runtime_guard.policy import Decision, Policy
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.replay.update import birth_in_update
@@ -30,6 +32,9 @@ from runtime_guard.run_folder import RunFolder
 from runtime_guard.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
 from runtime_guard.sign import Omen
+from runtime_guard.sink import Sink
+from runtime_guard.sinks.json_lines import JsonLines
+from runtime_guard.sinks.tensor_board import TensorBoard
 from runtime_guard.state import Stateful, Tracked
 from runtime_guard.verdict import describe
 from runtime_guard.watcher import Watcher
@@ -65,6 +70,8 @@ class Guard:
         scheduler: Learning rate scheduler, or several; a skipped step takes their steps back.
         state: Further objects with `state_dict` and `load_state_dict` that the loop body changes.
         policy: "raise" (the default), "skip", "rollback", "warn", or a function from `Incident` to `Decision`.
+        monitors: What is shown of the run: "all", or a list of monitors.
+        sinks: Where it is shown; by default TensorBoard and JSON lines in `logdir`.
         settings: All settings; by default those of pyproject.toml and the environment.
     """
 
@@ -78,6 +85,8 @@ class Guard:
         scheduler: Stateful | Sequence[Stateful] = (),
         state: Iterable[Stateful] = (),
         policy: str | Policy | None = None,
+        monitors: str | Sequence[Monitor] = (),
+        sinks: Sequence[Sink] | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.settings = Settings.load() if settings is None else settings
@@ -114,6 +123,19 @@ class Guard:
                 restores=self._policy is not None or self.settings.policy in ("skip", "rollback"),
             )
             self._watcher.hooks.on_parameters = self._updated_badly
+        self._show(monitors, sinks)
+
+    def _show(self, monitors: str | Sequence[Monitor], sinks: Sequence[Sink] | None) -> None:
+        if isinstance(monitors, str) and monitors != "all":
+            raise ValueError(f'monitors is {monitors!r}, expected "all" or a list of monitors')
+        if not monitors or self._watcher is None or reenact.is_active():
+            return
+        if sinks is None:
+            if self.logdir is None:
+                raise ValueError('monitors have nowhere to write; give Guard a logdir, e.g. logdir="runs/1", or sinks')
+            sinks = [TensorBoard(self.logdir), JsonLines(self.logdir / "readings.jsonl")]
+        chosen = all_monitors() if isinstance(monitors, str) else monitors
+        self._watcher.hooks.panel = Panel(self._tracked, chosen, sinks)
 
     @property
     def watcher(self) -> Watcher | None:

@@ -11,6 +11,7 @@ from torch.optim import LBFGS, Optimizer
 
 from runtime_guard.gate import Gate
 from runtime_guard.inspection import Found, Inspection, has_half
+from runtime_guard.panel import Panel
 from runtime_guard.policy import Retries
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.sentinel import Finding
@@ -38,11 +39,14 @@ class Hooks:
         self.updates_per_window = 2
         self.on_parameters: Callable[[Gate, Finding], None] | None = None
         self.inspection = Inspection(tracked, settings, lets_pass=lets_pass, on_healthy=self._healthy)
+        self.panel = Panel(tracked)
+        """What is shown of each update."""
         self.lets_pass = lets_pass
         self._tracked = tracked
         self._retries = retries
         self._restores = restores
         self._scaled: list[Tensor] = []
+        self._scale: Tensor | None = None
         self._in_scaler: Optimizer | None = None
         self._evaluated: dict[str, Snapshot] = {}
         self._gates = [Gate(optimizer, name, self) for name, optimizer in tracked.named_optimizers.items()]
@@ -77,9 +81,12 @@ class Hooks:
             self.settle(wait=True)
         if self.suspicion is not None:
             return self._withhold_or_set_aside(gate, window)
+        losses = [loss for loss in window.losses if not loss.is_examined]
         found = self.inspection.gradients(gate, window, is_scaled=self._in_scaler is gate.optimizer)
         if found is not None:
             return self.suspect(found)
+        if gate.num_evaluations <= 1:
+            self.panel.before_update(window.step, gate.name, gate.optimizer, losses)
         if not is_late:
             self._keep_for_skipping(gate, window)
         return False
@@ -125,7 +132,13 @@ class Hooks:
             if not any(root is scaled for scaled in self._scaled):
                 self.window.add_loss(root, "loss")
 
-    def scaled(self, loss: Tensor, scaled: Tensor) -> None:
+    def after_backward(self) -> None:
+        if self.window is not None and self.replay is None:
+            # Also for a sum of scaled losses, which is none of them.
+            self.panel.after_backward(self.window.step, self._scale if self._scaled else None)
+
+    def scaled(self, loss: Tensor, scaled: Tensor, scaler: GradScaler) -> None:
+        self._scale = scaler._scale
         if self.window is not None and self.replay is None:
             self._scaled.append(scaled)
             self.window.add_loss(loss, "loss")

@@ -25,7 +25,10 @@ class Listener(Protocol):
     def backward_from(self, roots: Sequence[Tensor]) -> None:
         """`backward` was called on these; not for the inner calls that a checkpoint makes."""
 
-    def scaled(self, loss: Tensor, scaled: Tensor) -> None:
+    def after_backward(self) -> None:
+        """It has run."""
+
+    def scaled(self, loss: Tensor, scaled: Tensor, scaler: GradScaler) -> None:
         """A scaler multiplied a loss by its scale."""
 
     def scaler_steps(self, scaler: GradScaler, optimizer: Optimizer) -> None:
@@ -73,11 +76,15 @@ def _unwrap() -> None:
 
 
 def _backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
-    if _listeners and torch._C._current_autograd_node() is None and not torch.compiler.is_compiling():
+    is_told = bool(_listeners) and torch._C._current_autograd_node() is None and not torch.compiler.is_compiling()
+    if is_told:
         roots = [tensors] if isinstance(tensors, Tensor) else [t for t in tensors if isinstance(t, Tensor)]
         for listener in _concerned(roots):
             listener.backward_from(roots)
     _originals["backward"](tensors, *args, **kwargs)
+    if is_told:
+        for listener in tuple(_listeners):
+            listener.after_backward()
 
 
 def _concerned(roots: Sequence[Tensor]) -> list[Listener]:
@@ -109,7 +116,7 @@ def _scale(self: GradScaler, outputs: Any) -> Any:
     scaled = _originals["scale"](self, outputs)
     if isinstance(outputs, Tensor) and isinstance(scaled, Tensor) and scaled is not outputs:
         for listener in tuple(_listeners):
-            listener.scaled(outputs, scaled)
+            listener.scaled(outputs, scaled, self)
     return scaled
 
 

@@ -55,6 +55,7 @@ class Watcher:
         """Stops listening, and takes the hooks off the optimizers, for good."""
         self.close()
         self.hooks.detach()
+        self.hooks.panel.close()
 
     def add_optimizer(self, name: str, optimizer: Optimizer) -> None:
         """One that the script made after the guard."""
@@ -139,6 +140,8 @@ class Watcher:
         """The loader is exhausted: nothing may stay on its way. Waits."""
         if self.suspicion is None:
             self.hooks.settle(wait=True)
+        if self.suspicion is None:
+            self.hooks.panel.finish_epoch()
 
     def abandon(self) -> None:
         """The loop was left early: what was begun is forgotten."""
@@ -186,6 +189,8 @@ class Watcher:
         """Forgets the incident."""
         hooks = self.hooks
         assert hooks.suspicion is not None
+        if decision is not Decision.WARN:
+            hooks.panel.forget(hooks.suspicion.window.step)
         hooks.suspicion = None
         hooks.later = []
         hooks.window = None

@@ -110,7 +110,10 @@ class ReplaySession:
             if not any(root is scaled for scaled in self._scaled):
                 self.note_loss(root)
 
-    def scaled(self, loss: Tensor, scaled: Tensor) -> None:
+    def after_backward(self) -> None:
+        pass
+
+    def scaled(self, loss: Tensor, scaled: Tensor, scaler: GradScaler) -> None:
         self._scaled.append(scaled)
         self.note_loss(loss)
 

@@ -1,0 +1,1 @@
+"""The monitors. Each file holds the class that is named like it."""

@@ -1,0 +1,75 @@
+"""How large the gradients are, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from runtime_guard.binning import binned
+from runtime_guard.finiteness import norms, values_of
+from runtime_guard.monitor import Binned, Moment
+
+
+class Gradients:
+    """Gradients as `backward` left them: before clipping, and without a loss scale.
+
+    Norms that shrink by a factor per layer towards the input vanish, norms that grow from update to update explode, and
+    a layer whose gradients are all 0 does not learn. With gradient accumulation they are those after the update's last
+    `backward`, summed over its micro-batches.
+
+    Writes:
+        `gradients/norm`: L2 norm over all parameters of the optimizer.
+        `gradients/norm/*`: L2 norm of this parameter's gradient.
+        `gradients/min/*`: smallest finite number in it, every `every` updates.
+        `gradients/mean/*`: mean of its finite numbers, every `every` updates.
+        `gradients/max/*`: largest finite number in it, every `every` updates.
+        `gradients/zeros/*`: fraction of its finite numbers that are 0, every `every` updates.
+        `gradients/histogram/*`: how its finite numbers spread, every `every` updates.
+
+    When: norms each update, the rest every `every` updates.
+    Cost: a pass over all gradients per `backward`, and about ten more per `backward` of an update that is due.
+
+    Args:
+        every: Updates from one histogram to the next, at least 1.
+    """
+
+    def __init__(self, every: int = 100) -> None:
+        if every < 1:
+            raise ValueError(f"every is {every}, expected 1 or more updates")
+        self.every = every
+        self._norms: dict[int, Tensor] = {}
+        self._bins: dict[int, Tensor] = {}
+
+    def after_backward(self, step: int, parameters: Sequence[Tensor], scale: Tensor | None) -> None:
+        """Looks at all gradients."""
+        pairs = [
+            (id(p), values)
+            for p in parameters
+            if p.grad is not None and (values := values_of(p.grad)) is not None and values.numel()
+        ]
+        if not pairs:
+            return
+        found = norms([values for _, values in pairs]).double()
+        factor = None if scale is None else scale.double().reciprocal()
+        if factor is not None:
+            found = found * factor.to(found.device, non_blocking=True)
+        self._norms.update(zip((key for key, _ in pairs), found, strict=True))
+        self._bins.clear()
+        if step % self.every == 0:
+            for key, values in pairs:
+                unscaled = values.float() if factor is None else values.float() * factor.float().to(values.device)
+                self._bins[key] = binned(unscaled)
+
+    def read(self, moment: Moment) -> Iterator[tuple[str, Tensor | float | Binned]]:
+        """What `after_backward` saw of this optimizer's parameters."""
+        keys = [id(p) for group in moment.optimizer.param_groups for p in group["params"]]
+        found = {key: self._norms.pop(key) for key in keys if key in self._norms}
+        if not found:
+            return
+        yield f"gradients/norm{moment.suffix}", torch.linalg.vector_norm(torch.stack(list(found.values())))
+        for key, norm in found.items():
+            yield f"gradients/norm/{moment.names[key]}", norm
+            if key in self._bins:
+                yield f"gradients/*/{moment.names[key]}", Binned(self._bins.pop(key))

@@ -1,0 +1,1 @@
+"""The sinks. Each file holds the class that is named like it."""
