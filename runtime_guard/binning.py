@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from runtime_guard.sink import Histogram
+from runtime_guard.reading import Histogram
 
 NUM_BINS = 64
 NUM_STATISTICS = 5

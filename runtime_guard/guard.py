@@ -19,12 +19,12 @@ from typing_extensions import Self
 from runtime_guard import reenact
 from runtime_guard.arguments import by_name
 from runtime_guard.case import incident_of
+from runtime_guard.display import panel_for
 from runtime_guard.gate import Gate
 from runtime_guard.health import Health
 from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
-from runtime_guard.loop import Watched
-from runtime_guard.monitor import Monitor, all_monitors
-from runtime_guard.panel import Panel
+from runtime_guard.loop import Validated, Watched
+from runtime_guard.monitor import Monitor
 from runtime_guard.policy import Decision, Policy
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.replay.update import birth_in_update
@@ -33,8 +33,6 @@ from runtime_guard.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
 from runtime_guard.sign import Omen
 from runtime_guard.sink import Sink
-from runtime_guard.sinks.json_lines import JsonLines
-from runtime_guard.sinks.tensor_board import TensorBoard
 from runtime_guard.state import Stateful, Tracked
 from runtime_guard.verdict import describe
 from runtime_guard.watcher import Watcher
@@ -65,13 +63,15 @@ class Guard:
     Args:
         model: The model, or several by name.
         optimizer: The optimizer, or several by name.
-        logdir: Folder of the run, where incidents are kept; nothing is written without one.
+        logdir: Folder of the run, for TensorBoard and everything else; nothing is written without one.
         scaler: The GradScaler. One that is not given is found when it first steps.
         scheduler: Learning rate scheduler, or several; a skipped step takes their steps back.
         state: Further objects with `state_dict` and `load_state_dict` that the loop body changes.
         policy: "raise" (the default), "skip", "rollback", "warn", or a function from `Incident` to `Decision`.
-        monitors: What is shown of the run: "all", or a list of monitors.
+        monitors: What is shown of the run: "all" (the default), "none", or a list of monitors.
         sinks: Where it is shown; by default TensorBoard and JSON lines in `logdir`.
+        config: What the run is set to, for the hyperparameters beside its final metrics.
+        class_names: Of the classes, in the order of their numbers.
         settings: All settings; by default those of pyproject.toml and the environment.
     """
 
@@ -85,8 +85,10 @@ class Guard:
         scheduler: Stateful | Sequence[Stateful] = (),
         state: Iterable[Stateful] = (),
         policy: str | Policy | None = None,
-        monitors: str | Sequence[Monitor] = (),
+        monitors: str | Sequence[Monitor] | None = None,
         sinks: Sequence[Sink] | None = None,
+        config: Mapping[str, Any] | None = None,
+        class_names: Sequence[str] = (),
         settings: Settings | None = None,
     ) -> None:
         self.settings = Settings.load() if settings is None else settings
@@ -123,19 +125,16 @@ class Guard:
                 restores=self._policy is not None or self.settings.policy in ("skip", "rollback"),
             )
             self._watcher.hooks.on_parameters = self._updated_badly
-        self._show(monitors, sinks)
-
-    def _show(self, monitors: str | Sequence[Monitor], sinks: Sequence[Sink] | None) -> None:
-        if isinstance(monitors, str) and monitors != "all":
-            raise ValueError(f'monitors is {monitors!r}, expected "all" or a list of monitors')
-        if not monitors or self._watcher is None or reenact.is_active():
-            return
-        if sinks is None:
-            if self.logdir is None:
-                raise ValueError('monitors have nowhere to write; give Guard a logdir, e.g. logdir="runs/1", or sinks')
-            sinks = [TensorBoard(self.logdir), JsonLines(self.logdir / "readings.jsonl")]
-        chosen = all_monitors() if isinstance(monitors, str) else monitors
-        self._watcher.hooks.panel = Panel(self._tracked, chosen, sinks)
+        if self._watcher is not None and not reenact.is_active():
+            self._watcher.hooks.panel = panel_for(
+                self._tracked,
+                monitors,
+                sinks,
+                default=self.settings.monitors,
+                folder=self._folder,
+                config=config or {},
+                class_names=class_names,
+            )
 
     @property
     def watcher(self) -> Watcher | None:
@@ -160,15 +159,37 @@ class Guard:
         return Watched(loader, self._watcher, self)
 
     def validate(self, loader: Iterable[Batch]) -> Iterable[Batch]:
-        """The loader's batches, for a validation loop, which the guard leaves alone."""
+        """The loader's batches, for a validation loop: losses and samples shown within it are validation's."""
         self._raise_what_could_not_be()
-        return loader
+        return loader if self._watcher is None or self._is_closed else Validated(loader, self._watcher)
 
     def loss(self, loss: Tensor, name: str = "loss") -> Tensor:
-        """Names the loss, before `backward`; returns it. Without it the guard takes what `backward` starts from."""
+        """Names the loss, before `backward`; returns it. Without it the guard takes what `backward` starts from.
+
+        In a validation loop it is the only way in which the guard learns of a loss.
+        """
         if self._watcher is not None:
             self._watcher.name_loss(loss, name)
         return loss
+
+    def samples(
+        self, scores: Any, targets: Any, *, inputs: Any = None, losses: Tensor | None = None, indices: Any = None
+    ) -> None:
+        """Shows a batch to the monitors that look at predictions, in a training or a validation loop.
+
+        Args:
+            scores: What the model says, as logits: `(N, C)` for classes, `(N,)` or `(N, 1)` for yes or no,
+                `(N, C, H, W)` for the classes of pixels, a list of N dicts with `boxes`, `labels` and `scores` for
+                objects.
+            targets: What is right: `(N,)`, `(N, H, W)`, or N dicts with `boxes` and `labels`.
+            inputs: What the model was shown, to be seen beside it: pictures `(N, 1 or 3, H, W)`, or N texts.
+            losses: One per sample, `(N, ...)`; where the task is known they are computed otherwise.
+            indices: Of the samples in the dataset, `(N,)`, so that they can be found again.
+
+        Raises ValueError where these do not agree on N.
+        """
+        if self._watcher is not None and not self._is_closed:
+            self._watcher.observe(scores, targets, inputs=inputs, losses=losses, indices=indices)
 
     def epoch_end(self, metrics: Mapping[str, Any] | None = None) -> None:
         """Ends an epoch, and keeps its metrics."""
@@ -176,6 +197,7 @@ class Guard:
         if metrics is not None:
             self.metrics.append(dict(metrics))
         if self._watcher is not None:
+            self._watcher.hooks.panel.end_epoch(metrics or {})
             self._watcher.epoch += 1
             self._write_health()
 
@@ -188,6 +210,7 @@ class Guard:
             self.metrics.append(dict(metrics))
         if self._watcher is not None:
             self._watcher.detach()
+            self._watcher.hooks.panel.close(metrics or (self.metrics[-1] if self.metrics else {}))
             self._write_health()
         self._raise_what_could_not_be()
 

@@ -86,6 +86,7 @@ class Hooks:
         if found is not None:
             return self.suspect(found)
         if gate.num_evaluations <= 1:
+            self.panel.mark("update")
             self.panel.before_update(window.step, gate.name, gate.optimizer, losses)
         if not is_late:
             self._keep_for_skipping(gate, window)
@@ -105,6 +106,9 @@ class Hooks:
         window = self.window
         self.inspection.protection(gate).disarm()
         self.inspection.early.after_update(gate)
+        if window is not None and self.suspicion is None:
+            self.panel.mark("update_end")
+            self.panel.after_update(gate.name)
         if window is None or self.suspicion is not None or not self.inspection.are_parameters_due(gate, window.step):
             return
         found = self.inspection.parameters(gate, window)
@@ -127,6 +131,7 @@ class Hooks:
     def backward_from(self, roots: Sequence[Tensor]) -> None:
         if self.window is None or self.replay is not None:
             return
+        self.panel.mark("backward")
         self.window.micro_batches[-1].has_backward = True
         for root in roots:
             if not any(root is scaled for scaled in self._scaled):
@@ -134,6 +139,7 @@ class Hooks:
 
     def after_backward(self) -> None:
         if self.window is not None and self.replay is None:
+            self.panel.mark("backward_end")
             # Also for a sum of scaled losses, which is none of them.
             self.panel.after_backward(self.window.step, self._scale if self._scaled else None)
 

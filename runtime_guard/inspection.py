@@ -77,6 +77,11 @@ class Inspection:
         """Whether nothing is on its way."""
         return not self._unsettled
 
+    @property
+    def first_unsettled(self) -> int | None:
+        """The oldest step of which something is on its way."""
+        return self._unsettled[0].window.step if self._unsettled else None
+
     def forget(self) -> None:
         """Leaves unread what is on its way."""
         self._unsettled.clear()

@@ -49,6 +49,32 @@ class Watched(Generic[Batch]):
         return getattr(self._loader, name)
 
 
+class Validated(Generic[Batch]):
+    """What `Guard.validate` returns: iterates like the loader, and is the loader for everything else."""
+
+    def __init__(self, loader: Iterable[Batch], watcher: Watcher) -> None:
+        self._loader = loader
+        self._watcher = watcher
+
+    def __iter__(self) -> Iterator[Batch]:
+        watcher = self._watcher
+        before = watcher.phase
+        watcher.phase = "validation"
+        try:
+            yield from self._loader
+        finally:
+            watcher.phase = before
+
+    def __len__(self) -> int:
+        return len(self._loader)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        # Not for what pickle and copy ask of an object that has no attributes yet.
+        if name.startswith("__") or "_loader" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._loader, name)
+
+
 def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
     """The loader's batches, and after a bad step the step's batches again."""
     watcher.open()
@@ -59,6 +85,7 @@ def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any
     try:
         while True:
             if not queue:
+                watcher.hooks.panel.mark("ask")
                 entry = next(numbered, None)
                 if entry is None:
                     watcher.finish_epoch()
@@ -70,6 +97,7 @@ def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any
             if queue:
                 number, batch = queue.popleft()
                 watcher.begin_micro_batch(batch, number)
+                watcher.hooks.panel.mark("batch")
                 yield batch
                 del batch
                 watcher.end_micro_batch()

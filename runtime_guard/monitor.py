@@ -1,24 +1,37 @@
-"""The contract of monitors: what is told of each update, and what a monitor reads of it."""
+"""The contract of monitors: what is told of the run, and what a monitor reads of it."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from runtime_guard.reading import Reading
+from runtime_guard.samples import Samples
 from runtime_guard.step import Loss
+
+Point = Literal["ask", "batch", "backward", "backward_end", "update", "update_end", "end"]
+"""Where a turn of the loop stands: the loader is asked for a batch, the batch is there, `backward` begins and ends, an
+optimizer's step does, and the loop body ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Binned:
-    """A histogram in the making: one device vector, `NUM_BINS` counts and then the statistics of `Statistics`."""
+class Run:
+    """What is watched. The models are there before the first step."""
 
-    vector: Tensor
+    models: Mapping[str, nn.Module]
+    """By name; a single one is named ""."""
+    optimizers: Mapping[str, Optimizer]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What the user says that the run was set to."""
+    class_names: Sequence[str] = ()
+    logdir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +50,60 @@ class Moment:
     """Of the parameters, by their `id`."""
 
 
-class Monitor(Protocol):
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch that is over."""
+
+    number: int
+    """From 0."""
+    step: int
+    """Of the last update."""
+    metrics: Mapping[str, Any]
+    """What the user measured."""
+
+
+class Monitor:
     """Reads numbers on the device, and leaves them there. Nothing of it may wait, draw random numbers, or change a
-    tensor that is not its own.
+    tensor that is not its own; only `end_epoch` and `close` may wait. It does nothing of what it does not override.
 
     Its docstring lists the keys that it writes under `Writes:`, one a line: the key in backticks, with `*` for what
     varies, then its meaning and unit.
     """
 
+    def start(self, run: Run) -> None:
+        """Before the first step. Hooks that are set here are taken off in `close`."""
+
+    def begin(self, step: int) -> None:
+        """The first micro-batch of this update comes next."""
+
+    def mark(self, point: Point) -> None:
+        """The turn of the training loop has come to this point."""
+
     def after_backward(self, step: int, parameters: Sequence[Tensor], scale: Tensor | None) -> None:
         """`backward` has run, and nothing has touched the gradients since. They are `scale` times what they should
         be, when there is one."""
 
-    def read(self, moment: Moment) -> Iterator[tuple[str, Tensor | float | Binned]]:
-        """Keys and values; tensors have no dimensions."""
+    def read(self, moment: Moment) -> Iterable[Reading]:
+        """The update comes next."""
+        return ()
+
+    def after_update(self, moment: Moment) -> Iterable[Reading]:
+        """The update has been made."""
+        return ()
+
+    def validation_loss(self, name: str, loss: Tensor) -> None:
+        """A loss that the user named in a validation loop."""
+
+    def observe(self, samples: Samples) -> None:
+        """What the user showed of a batch, in training or validation."""
+
+    def end_epoch(self, epoch: Epoch) -> Iterable[Reading]:
+        """What was seen since the last epoch ended."""
+        return ()
+
+    def close(self, metrics: Mapping[str, Any]) -> Iterable[Reading]:
+        """The run is over, with these metrics. Called once, after the last `end_epoch`."""
+        return ()
 
 
 def all_monitors() -> list[Monitor]:

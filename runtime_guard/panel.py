@@ -1,10 +1,10 @@
-"""Asks the monitors, has what they read travel in one transfer per update, and hands it to the sinks."""
+"""Asks the monitors what they read, and sends it to the sinks."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,24 +12,17 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from runtime_guard import ranks
-from runtime_guard.binning import NUM_BINS, NUM_STATISTICS, unbinned
-from runtime_guard.monitor import Binned, Moment, Monitor
+from runtime_guard.courier import Courier, warn_of_sink
+from runtime_guard.monitor import Epoch, Moment, Monitor, Point, Run
+from runtime_guard.parcel import Parcel
+from runtime_guard.reading import Reading
 from runtime_guard.run_folder import GuardWarning
-from runtime_guard.sink import Histogram, Sink
+from runtime_guard.samples import Samples
+from runtime_guard.sink import Sink
 from runtime_guard.state import Tracked
 from runtime_guard.step import Loss
-from runtime_guard.ticket import Ticket
 
 _MAX_ON_THEIR_WAY = 64
-
-
-@dataclass(slots=True)
-class _Row:
-    step: int
-    values: list[tuple[str, float | None]]
-    """In the order in which they were read; None for those that travel."""
-    sizes: list[int]
-    ticket: Ticket | None
 
 
 class Panel:
@@ -38,52 +31,166 @@ class Panel:
     A monitor or sink that raises is left out from then on, with a warning: watching must not end the training.
     """
 
-    def __init__(self, tracked: Tracked, monitors: Iterable[Monitor] = (), sinks: Iterable[Sink] = ()) -> None:
+    def __init__(
+        self,
+        tracked: Tracked,
+        monitors: Iterable[Monitor] = (),
+        sinks: Iterable[Sink] = (),
+        make_run: Callable[[], Run] | None = None,
+        warn: Callable[[str, Exception], None] = warn_of_sink,
+    ) -> None:
+        """`make_run` is asked once, before the first step; `warn` is told of sinks that fail."""
         self._tracked = tracked
         self._monitors = list(monitors)
-        self._sinks = list(sinks)
-        self._rows: list[_Row] = []
+        self._hearing = _hearing(self._monitors)
+        self._courier = Courier(list(sinks), warn)
+        self._make_run = make_run
+        self._has_started = False
+        self._found: list[Reading] = []
+        """Of the step that is going on."""
+        self._moments: dict[str, Moment] = {}
+        self._parcels: list[Parcel] = []
         self._names: dict[int, str] = {}
+        self._last_step = -1
+        self._num_epochs = 0
+        self._has_unended = False
+        self._is_exhausted = False
 
     @property
-    def _is_on(self) -> bool:
-        return bool(self._monitors and self._sinks) and ranks.rank() == 0
+    def is_on(self) -> bool:
+        """Whether anything is shown."""
+        return bool(self._monitors) and self._courier.has_sinks and ranks.rank() == 0
+
+    # The loop
+
+    def open(self) -> None:
+        """A training loop begins. An epoch that the last one ran to its end is over, where nobody said so."""
+        if not self.is_on:
+            return
+        if self._is_exhausted and self._has_unended:
+            self.end_epoch({})
+        self._is_exhausted = False
+        if not self._has_started:
+            self._has_started = True
+            run = Run(self._tracked.models, self._tracked.named_optimizers) if not self._make_run else self._make_run()
+            self._tell("start", run)
+
+    def begin(self, step: int) -> None:
+        """The first micro-batch of an update comes next."""
+        if self.is_on:
+            self._found.clear()
+            self._moments.clear()
+            self._tell("begin", step)
+
+    def mark(self, point: Point) -> None:
+        """The turn of the loop has come to this point."""
+        if self.is_on:
+            self._tell("mark", point)
+
+    def end_step(self, step: int) -> None:
+        """The update has been made, and is healthy as far as that is known."""
+        self._last_step = step
+        if not self.is_on:
+            return
+        self._has_unended = True
+        if self._found:
+            self._parcels.append(Parcel(step, tuple(self._found)))
+            self._found.clear()
+
+    def send(self, before: int) -> None:
+        """Hands on what has arrived of the steps before this one, which are known to be healthy."""
+        while self._parcels and self._parcels[0].step < before:
+            if not self._parcels[0].has_arrived and len(self._parcels) < _MAX_ON_THEIR_WAY:
+                return
+            self._courier.send(self._parcels.pop(0))
+
+    def forget(self, step: int) -> None:
+        """This update and later ones did not count."""
+        self._found.clear()
+        self._moments.clear()
+        self._parcels = [parcel for parcel in self._parcels if parcel.step < step]
+
+    def exhausted(self) -> None:
+        """The loader has come to its end. Sends everything; nothing of it is in doubt any more."""
+        self._is_exhausted = True
+        self._send_all()
+
+    # The step
 
     def after_backward(self, step: int, scale: Tensor | None) -> None:
         """`backward` has run, on a loss times `scale`."""
-        if self._is_on:
-            parameters = list(self._tracked.parameters)
-            with torch.no_grad():
-                self._ask(lambda monitor: monitor.after_backward(step, parameters, scale))
+        if self.is_on:
+            self._tell("after_backward", step, list(self._tracked.parameters), scale)
 
     def before_update(self, step: int, name: str, optimizer: Optimizer, losses: Sequence[Loss]) -> None:
         """The update is about to be made, and what it is made of is healthy as far as that is known."""
-        if not self._is_on:
+        if not self.is_on:
             return
-        self._flush(wait=len(self._rows) >= _MAX_ON_THEIR_WAY)
         suffix = f"/{name}" if len(self._tracked.named_optimizers) > 1 else ""
         scalers = (s for s in self._tracked.scalers if s.is_enabled() and s._scale is not None)
         scaler = next(scalers, None)
         moment = Moment(step, suffix, optimizer, losses, None if scaler is None else scaler._scale, self._labels())
-        found: list[tuple[str, Tensor | float | Binned]] = []
-        with torch.no_grad():
-            self._ask(lambda monitor: found.extend(monitor.read(moment)))
-            if found:
-                self._rows.append(_row(step, found))
+        self._moments[name] = moment
+        self._read("read", self._found, moment)
 
-    def forget(self, step: int) -> None:
-        """This update and later ones did not count."""
-        self._rows = [row for row in self._rows if row.step < step]
+    def after_update(self, name: str) -> None:
+        """It has been made."""
+        moment = self._moments.pop(name, None)
+        if moment is not None and self.is_on:
+            self._read("after_update", self._found, moment)
 
-    def finish_epoch(self) -> None:
-        """Waits for what is on its way."""
-        self._flush(wait=True)
+    # What the user shows
 
-    def close(self) -> None:
+    def validation_loss(self, name: str, loss: Tensor) -> None:
+        """Of a batch of a validation loop."""
+        if self.is_on:
+            self._has_unended = True
+            self._tell("validation_loss", name, loss.detach())
+
+    def observe(self, samples: Samples) -> None:
+        """Of a batch, in training or validation."""
+        if self.is_on:
+            self._has_unended = True
+            self._tell("observe", samples)
+
+    def end_epoch(self, metrics: Mapping[str, Any]) -> None:
+        """May wait."""
+        if not self.is_on:
+            return
+        self._send_all()
+        epoch = Epoch(self._num_epochs, max(self._last_step, 0), metrics)
+        self._num_epochs += 1
+        self._has_unended = False
+        self._show_now("end_epoch", epoch)
+
+    def close(self, metrics: Mapping[str, Any]) -> None:
         """Waits, and closes the sinks."""
-        self._flush(wait=True)
-        if ranks.rank() == 0:
-            self._tell(lambda sink: sink.close())
+        if self.is_on and self._has_started:
+            if self._has_unended:
+                self.end_epoch({})
+            self._send_all()
+            self._show_now("close", metrics)
+        self._courier.close()
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the run stands."""
+        return {"epochs": self._num_epochs, "last_step": self._last_step}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Goes on there."""
+        self._num_epochs, self._last_step = state["epochs"], state["last_step"]
+
+    # Inside
+
+    def _show_now(self, event: str, *args: Any) -> None:
+        found: list[Reading] = []
+        self._read(event, found, *args)
+        if found:
+            self._courier.send(Parcel(max(self._last_step, 0), found))
+
+    def _send_all(self) -> None:
+        while self._parcels:
+            self._courier.send(self._parcels.pop(0))
 
     def _labels(self) -> dict[int, str]:
         parameters = self._tracked.parameters
@@ -92,66 +199,30 @@ class Panel:
             self._names = {id(p): names.get(id(p), (f"parameter_{number}",))[0] for number, p in enumerate(parameters)}
         return self._names
 
-    def _flush(self, *, wait: bool) -> None:
-        while self._rows and (wait or self._rows[0].ticket is None or self._rows[0].ticket.has_arrived):
-            row = self._rows.pop(0)
-            readings = _arrived(row)
-            self._tell(lambda sink: sink.write(readings, row.step))  # noqa: B023 - called at once
+    def _read(self, event: str, found: list[Reading], *args: Any) -> None:
+        with torch.no_grad():
+            for monitor in self._hearing[event]:
+                self._try(monitor, lambda: found.extend(getattr(monitor, event)(*args)))  # noqa: B023 - called at once
 
-    def _ask(self, call: Callable[[Monitor], Any]) -> None:
-        self._monitors = _those_that_can(self._monitors, call, "monitor")
+    def _tell(self, event: str, *args: Any) -> None:
+        with torch.no_grad():
+            for monitor in self._hearing[event]:
+                self._try(monitor, lambda: getattr(monitor, event)(*args))  # noqa: B023 - called at once
 
-    def _tell(self, call: Callable[[Sink], Any]) -> None:
-        self._sinks = _those_that_can(self._sinks, call, "sink")
-
-
-def _those_that_can(members: list[Any], call: Callable[[Any], Any], what: str) -> list[Any]:
-    able = []
-    for member in members:
+    def _try(self, monitor: Monitor, call: Callable[[], Any]) -> None:
         try:
-            call(member)
+            call()
         except Exception as error:
-            text = f"the {what} {type(member).__name__} is left out from now on: {type(error).__name__}: {error}"
-            warnings.warn(f"runtime_guard: {text}", GuardWarning, stacklevel=4)
-        else:
-            able.append(member)
-    return able
+            self._monitors = [other for other in self._monitors if other is not monitor]
+            self._hearing = _hearing(self._monitors)
+            text = f"the monitor {type(monitor).__name__} is left out from now on: {type(error).__name__}: {error}"
+            warnings.warn(f"runtime_guard: {text}", GuardWarning, stacklevel=5)
 
 
-def _row(step: int, found: list[tuple[str, Tensor | float | Binned]]) -> _Row:
-    values: list[tuple[str, float | None]] = []
-    vectors: list[Tensor] = []
-    for key, value in found:
-        if isinstance(value, (Binned, Tensor)):
-            values.append((key, None))
-            vectors.append((value.vector if isinstance(value, Binned) else value).detach().double().reshape(-1))
-        else:
-            values.append((key, float(value)))
-    if not vectors:
-        return _Row(step, values, [], None)
-    # Where most of them are: host numbers go to the device, so that one transfer brings all back.
-    device = next((v.device for v in vectors if v.device.type != "cpu"), vectors[0].device)
-    vector = torch.cat([v.to(device, non_blocking=True) for v in vectors])
-    return _Row(step, values, [v.numel() for v in vectors], Ticket(vector))
-
-
-def _arrived(row: _Row) -> dict[str, float | Histogram]:
-    numbers = iter(row.ticket.values() if row.ticket is not None else ())
-    sizes = iter(row.sizes)
-    readings: dict[str, float | Histogram] = {}
-    for key, value in row.values:
-        if value is not None:
-            readings[key] = value
-            continue
-        own = [next(numbers) for _ in range(next(sizes))]
-        if len(own) == NUM_BINS + NUM_STATISTICS:
-            if (counted := unbinned(own)) is not None:
-                histogram, statistics = counted
-                readings[key.replace("*", "min", 1)] = statistics.minimum
-                readings[key.replace("*", "mean", 1)] = statistics.mean
-                readings[key.replace("*", "max", 1)] = statistics.maximum
-                readings[key.replace("*", "zeros", 1)] = statistics.zeros
-                readings[key.replace("*", "histogram", 1)] = histogram
-        else:
-            readings[key] = own[0]
-    return readings
+def _hearing(monitors: Sequence[Monitor]) -> dict[str, list[Monitor]]:
+    """Which of them hear of what; those that do nothing of it cost nothing."""
+    events = [name for name, member in vars(Monitor).items() if inspect.isfunction(member)]
+    return {
+        event: [monitor for monitor in monitors if getattr(type(monitor), event) is not getattr(Monitor, event)]
+        for event in events
+    }

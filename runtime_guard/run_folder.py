@@ -14,6 +14,9 @@ from runtime_guard.settings import Settings
 from runtime_guard.state import Tracked
 from runtime_guard.step import Suspicion
 
+READINGS = "readings.jsonl"
+"""What the monitors read, in a run's folder."""
+
 
 class GuardWarning(UserWarning):
     """Something that the guard itself could not do."""
@@ -23,7 +26,7 @@ class RunFolder:
     """Writes incidents and the run's health; without a folder nothing. Warns once when it cannot."""
 
     def __init__(self, folder: Path | None, settings: Settings) -> None:
-        self._folder = folder
+        self.path = folder
         self._settings = settings
         self._has_warned = False
 
@@ -32,7 +35,7 @@ class RunFolder:
 
         With `has_gone` the parameters that the step began with are no more.
         """
-        if self._folder is None or not self._settings.bundle:
+        if self.path is None or not self._settings.bundle:
             return None
         # The replay has moved the buffers.
         suspicion.window.state.restore(with_rng=False)
@@ -45,24 +48,28 @@ class RunFolder:
 
     def keep(self, incident: Incident, contents: Contents | None) -> Incident:
         """Writes the incident, and returns it with the folder that it is kept in."""
-        if contents is None or self._folder is None:
+        if contents is None or self.path is None:
             return incident
         incident = dataclasses.replace(incident, obstacle=contents.obstacle)
         try:
-            path = write_bundle(self._folder, incident, contents)
+            path = write_bundle(self.path, incident, contents)
         except OSError as error:
-            self._warn_once(f"the incident could not be written to {self._folder}: {error}")
+            self._warn_once(f"the incident could not be written to {self.path}: {error}")
             return dataclasses.replace(incident, obstacle=None)
         return kept_in(incident, path)
 
     def write_health(self, health: Health) -> None:
         """On the first rank."""
-        if self._folder is None or ranks.rank() != 0:
+        if self.path is None or ranks.rank() != 0:
             return
         try:
-            health.write(self._folder)
+            health.write(self.path)
         except OSError as error:
-            self._warn_once(f"the run's health could not be written to {self._folder}: {error}")
+            self._warn_once(f"the run's health could not be written to {self.path}: {error}")
+
+    def failed(self, name: str, error: Exception) -> None:
+        """A sink of the run's own could not write; that it is the folder's fault is said once for all of them."""
+        self._warn_once(f"{name} could not write to {self.path}, and is left out from now on: {error}")
 
     def _warn_once(self, text: str) -> None:
         if not self._has_warned:

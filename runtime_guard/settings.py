@@ -57,6 +57,8 @@ class Settings:
     """Whether signs of trouble are warned of before anything is not finite."""
     sample_every: int = 10
     """At every how many updates, from the second on, activations and changes of weights are sampled."""
+    monitors: str = "all"
+    """What is shown of a run that has a folder: all, or none."""
     history: int = 256
     """How many past steps an incident can look back on."""
     bundle: bool = True
@@ -72,6 +74,7 @@ class Settings:
         for name in ("snapshot_every", "history", "parameters_every", "max_scale_falls", "sample_every"):
             _check_at_least(name, getattr(self, name), 1)
         _check_choice("policy", self.policy, POLICIES)
+        _check_choice("monitors", self.monitors, ("all", "none"))
         _check_choice("before_update", self.before_update, get_args(BeforeUpdate))
 
     @classmethod

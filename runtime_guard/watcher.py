@@ -17,6 +17,7 @@ from runtime_guard.incident import StepRecord
 from runtime_guard.policy import Decision, Retries
 from runtime_guard.replay.session import ReplaySession, batch_tensors
 from runtime_guard.restoration import Restoration
+from runtime_guard.samples import Phase, samples_of
 from runtime_guard.settings import Settings
 from runtime_guard.state import LightState, RngState, TensorCopies, Tracked
 from runtime_guard.step import MicroBatch, Suspicion, Window
@@ -32,6 +33,7 @@ class Watcher:
         self.tracked = tracked
         self.settings = settings
         self.step = 0
+        self.phase: Phase = "train"
         self.epoch = 0
         self.retries = Retries(settings.max_skips, settings.max_rollbacks)
         self.restoration = Restoration(tracked, settings, self.retries)
@@ -43,6 +45,7 @@ class Watcher:
         """Starts listening to `backward` and scalers."""
         if not self._is_open:
             taps.listen(self.hooks)
+            self.hooks.panel.open()
             self._is_open = True
 
     def close(self) -> None:
@@ -55,7 +58,6 @@ class Watcher:
         """Stops listening, and takes the hooks off the optimizers, for good."""
         self.close()
         self.hooks.detach()
-        self.hooks.panel.close()
 
     def add_optimizer(self, name: str, optimizer: Optimizer) -> None:
         """One that the script made after the guard."""
@@ -78,6 +80,7 @@ class Watcher:
             "epoch": self.epoch,
             "history": [dataclasses.asdict(record) for record in self.history.records],
             "early": self.hooks.inspection.early.state_dict(),
+            "panel": self.hooks.panel.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -87,13 +90,22 @@ class Watcher:
             StepRecord(**{**record, "learning_rates": tuple(record["learning_rates"])}) for record in state["history"]
         )
         self.hooks.inspection.early.load_state_dict(state["early"])
+        self.hooks.panel.load_state_dict(state["panel"])
 
     def name_loss(self, loss: Tensor, name: str) -> None:
         """The user said what the loss is."""
-        if self.hooks.replay is not None:
+        if self.phase == "validation":
+            self.hooks.panel.validation_loss(name, loss)
+        elif self.hooks.replay is not None:
             self.hooks.replay.note_loss(loss, name)
         elif self.hooks.window is not None:
             self.hooks.window.add_loss(loss, name)
+
+    def observe(self, scores: Any, targets: Any, **rest: Any) -> None:
+        """The user shows a batch. What a replay shows again is not new."""
+        panel = self.hooks.panel
+        if panel.is_on and self.hooks.replay is None:
+            panel.observe(samples_of(scores, targets, phase=self.phase, epoch=self.epoch, step=self.step, **rest))
 
     # The loop
 
@@ -103,6 +115,7 @@ class Watcher:
         if window is None:
             window = self.hooks.window = self._new_window()
             self.hooks.inspection.early.begin(self.step)
+            self.hooks.panel.begin(self.step)
         versions = tuple(tensor._version for _, tensor in batch_tensors(batch) if not tensor.is_inference())
         window.micro_batches.append(MicroBatch(batch, number, RngState(), versions))
         if len(window.micro_batches) > _MAX_MICRO_BATCHES:
@@ -112,6 +125,8 @@ class Watcher:
         """The loop body has run. Afterwards `suspicion` says whether something is wrong."""
         hooks = self.hooks
         window = hooks.window
+        if hooks.replay is None:
+            hooks.panel.mark("end")
         hooks.drop_scaled()
         hooks.inspection.early.end()
         if window is None or hooks.replay is not None:
@@ -131,8 +146,12 @@ class Watcher:
         hooks.window = None
         hooks.updates_per_window = max(1, window.num_updates)
         if self.suspicion is None:
+            hooks.panel.end_step(self.step)
             hooks.settle(wait=False)
             self.step += 1
+            if self.suspicion is None:
+                first = hooks.inspection.first_unsettled
+                hooks.panel.send(before=self.step if first is None else first)
         elif self.suspicion.window is not window:
             hooks.later.append(window)
 
@@ -141,7 +160,7 @@ class Watcher:
         if self.suspicion is None:
             self.hooks.settle(wait=True)
         if self.suspicion is None:
-            self.hooks.panel.finish_epoch()
+            self.hooks.panel.exhausted()
 
     def abandon(self) -> None:
         """The loop was left early: what was begun is forgotten."""
@@ -189,7 +208,9 @@ class Watcher:
         """Forgets the incident."""
         hooks = self.hooks
         assert hooks.suspicion is not None
-        if decision is not Decision.WARN:
+        if decision is Decision.WARN:
+            hooks.panel.end_step(self.step)
+        else:
             hooks.panel.forget(hooks.suspicion.window.step)
         hooks.suspicion = None
         hooks.later = []

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from runtime_guard.binning import binned
 from runtime_guard.finiteness import norms, values_of
-from runtime_guard.monitor import Binned, Moment
+from runtime_guard.monitor import Moment, Monitor
+from runtime_guard.reading import Binned, Reading
 
 
-class Gradients:
+class Gradients(Monitor):
     """Gradients as `backward` left them: before clipping, and without a loss scale.
 
     Norms that shrink by a factor per layer towards the input vanish, norms that grow from update to update explode, and
@@ -62,14 +63,14 @@ class Gradients:
                 unscaled = values.float() if factor is None else values.float() * factor.float().to(values.device)
                 self._bins[key] = binned(unscaled)
 
-    def read(self, moment: Moment) -> Iterator[tuple[str, Tensor | float | Binned]]:
+    def read(self, moment: Moment) -> Iterator[Reading]:
         """What `after_backward` saw of this optimizer's parameters."""
         keys = [id(p) for group in moment.optimizer.param_groups for p in group["params"]]
         found = {key: self._norms.pop(key) for key in keys if key in self._norms}
         if not found:
             return
-        yield f"gradients/norm{moment.suffix}", torch.linalg.vector_norm(torch.stack(list(found.values())))
+        yield Reading(f"gradients/norm{moment.suffix}", torch.linalg.vector_norm(torch.stack(list(found.values()))))
         for key, norm in found.items():
-            yield f"gradients/norm/{moment.names[key]}", norm
+            yield Reading(f"gradients/norm/{moment.names[key]}", norm)
             if key in self._bins:
-                yield f"gradients/*/{moment.names[key]}", Binned(self._bins.pop(key))
+                yield Reading(f"gradients/*/{moment.names[key]}", Binned(self._bins.pop(key)))

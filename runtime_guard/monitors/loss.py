@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from runtime_guard.monitor import Moment
+from runtime_guard.monitor import Moment, Monitor
+from runtime_guard.reading import Reading
 
 
-class Loss:
+class Loss(Monitor):
     """The loss of each update.
 
     A loss that is flat from the start, that falls and then spikes, or that is NaN is seen here first.
@@ -22,10 +23,7 @@ class Loss:
     Cost: one small operation.
     """
 
-    def after_backward(self, step: int, parameters: Sequence[Tensor], scale: Tensor | None) -> None:
-        """Nothing to do."""
-
-    def read(self, moment: Moment) -> Iterator[tuple[str, Tensor | float]]:
+    def read(self, moment: Moment) -> Iterator[Reading]:
         """One value per name."""
         by_name: dict[str, list[Tensor]] = {}
         for loss in moment.losses:
@@ -34,4 +32,4 @@ class Loss:
             total = values[0]
             for value in values[1:]:
                 total = total + value
-            yield f"loss/{name}{moment.suffix}", total / len(values)
+            yield Reading(f"loss/{name}{moment.suffix}", total / len(values))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from runtime_guard.monitor import Moment
+from runtime_guard.monitor import Moment, Monitor
+from runtime_guard.reading import Reading
 
 _OPTIONS = ("lr", "momentum", "weight_decay", "eps")
 
 
-class Optimizer:
+class Optimizer(Monitor):
     """Settings of the optimizer's parameter groups, and the loss scale.
 
     A schedule that does something else than was meant, and a loss scale that falls without end, are seen here.
@@ -29,16 +30,13 @@ class Optimizer:
     Cost: none, but for numbers that lie on the device.
     """
 
-    def after_backward(self, step: int, parameters: Sequence[Tensor], scale: Tensor | None) -> None:
-        """Nothing to do."""
-
-    def read(self, moment: Moment) -> Iterator[tuple[str, Tensor | float]]:
+    def read(self, moment: Moment) -> Iterator[Reading]:
         """Numbers of each group, as they are for this update."""
         for index, group in enumerate(moment.optimizer.param_groups):
             found = {option: group[option] for option in _OPTIONS if option in group}
             found.update(zip(("beta1", "beta2"), group.get("betas", ()), strict=False))
             for option, value in found.items():
                 if isinstance(value, (Tensor, float, int)):
-                    yield f"optimizer/{option}/{index}{moment.suffix}", value
+                    yield Reading(f"optimizer/{option}/{index}{moment.suffix}", value)
         if moment.scale is not None:
-            yield "optimizer/scale", moment.scale
+            yield Reading("optimizer/scale", moment.scale)

@@ -21,8 +21,8 @@ from runtime_guard.binning import binned, unbinned
 from runtime_guard.monitor import Monitor, all_monitors
 from runtime_guard.monitors.gradients import Gradients
 from runtime_guard.monitors.loss import Loss
+from runtime_guard.reading import Histogram
 from runtime_guard.run_folder import GuardWarning
-from runtime_guard.sink import Histogram
 from runtime_guard.sinks.json_lines import JsonLines
 from runtime_guard.sinks.memory import Memory
 from runtime_guard.ticket import Ticket
@@ -119,7 +119,7 @@ def test_all_monitors_share_one_transfer_per_update(monkeypatch: pytest.MonkeyPa
             transfers.append(vector.numel())
             super().__init__(vector)
 
-    monkeypatch.setattr("runtime_guard.panel.Ticket", Counted)
+    monkeypatch.setattr("runtime_guard.parcel.Ticket", Counted)
     memory = shown("plain", all_monitors())
     assert len(transfers) == len(memory.rows) == NUM_BATCHES
 
@@ -245,7 +245,7 @@ def test_a_sink_that_fails_is_left_out_with_one_warning() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "match"),
-    [({"monitors": "all"}, "give Guard a logdir"), ({"monitors": "gradients"}, 'expected "all" or a list')],
+    [({"monitors": "all"}, "give Guard a logdir"), ({"monitors": "gradients"}, 'expected "all", "none" or a list')],
 )
 def test_what_cannot_be_is_said(arguments: dict[str, Any], match: str) -> None:
     model = nn.Linear(2, 1)
