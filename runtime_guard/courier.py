@@ -5,9 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from runtime_guard.parcel import Parcel
+from runtime_guard.exchange import Exchange
+from runtime_guard.parcel import Numbers, Parcel
 from runtime_guard.run_folder import GuardWarning
 from runtime_guard.sink import Sink
 
@@ -21,14 +23,22 @@ class Courier:
     When sinks are slower than the training, at most 256 steps wait, then the training does.
     """
 
-    def __init__(self, sinks: Sequence[Sink], warn: Callable[[str, Exception], None]) -> None:
-        """`warn` is called on the training's thread with the sink's name and what it raised."""
+    def __init__(
+        self, sinks: Sequence[Sink], warn: Callable[[str, Exception], None], exchange: Exchange | None = None
+    ) -> None:
+        """`warn` is called on the training's thread with what failed and what it raised. With an exchange the
+        ranks' readings are joined, and only the first rank writes."""
         self._sinks = list(sinks)
         self._warn_of = warn
         self._queue: queue.Queue[Parcel | threading.Event | None] = queue.Queue(_MAX_WAITING)
         self._failures: list[tuple[str, Exception]] = []
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._exchange = exchange
+        self._is_writer = exchange is None or exchange.is_first
+        self._waiting: dict[str, Parcel] = {}
+        """For other ranks, by label."""
+        self._num_of_kind: Counter[str] = Counter()
 
     @property
     def has_sinks(self) -> bool:
@@ -60,7 +70,7 @@ class Courier:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
-        for sink in self._sinks:
+        for sink in self._sinks if self._is_writer else ():
             self._try(sink, sink.close)
         self._warn()
 
@@ -68,11 +78,52 @@ class Courier:
         while (item := self._queue.get()) is not None:
             if isinstance(item, threading.Event):
                 item.set()
-            else:
+            elif self._exchange is None:
                 self._write(item)
+            else:
+                self._exchanged(lambda exchange: self._join(item, exchange))
+        self._exchanged(self._end)
 
-    def _write(self, parcel: Parcel) -> None:
-        readings = parcel.readings()
+    def _exchanged(self, do: Callable[[Exchange], None]) -> None:
+        if self._exchange is None:
+            return
+        try:
+            do(self._exchange)
+        except Exception as error:
+            self._exchange = None
+            self._failures.append(("the other ranks' readings", error))
+            for parcel in self._waiting.values():
+                self._write(parcel)
+            self._waiting.clear()
+
+    def _join(self, parcel: Parcel, exchange: Exchange) -> None:
+        # All ranks send the same parcels of a kind in the same order, also after a rollback.
+        label = f"{parcel.kind}/{self._num_of_kind[parcel.kind]}"
+        self._num_of_kind[parcel.kind] += 1
+        if not exchange.is_first:
+            exchange.send(label, parcel.numbers(), at_once=parcel.kind != "update")
+            return
+        self._waiting[label] = parcel
+        exchange.collect()
+        for complete in [label for label in self._waiting if exchange.is_complete(label)]:
+            self._write(self._waiting.pop(complete), exchange.taken(complete))
+        if len(self._waiting) > _MAX_WAITING:
+            # A rank that hangs, or that makes no updates.
+            oldest = next(iter(self._waiting))
+            self._write(self._waiting.pop(oldest), exchange.taken(oldest))
+
+    def _end(self, exchange: Exchange) -> None:
+        if not exchange.is_first:
+            exchange.leave()
+            return
+        exchange.wait_for(list(self._waiting))
+        for label, parcel in self._waiting.items():
+            self._write(parcel, exchange.taken(label))
+
+    def _write(self, parcel: Parcel, others: Sequence[Numbers] = ()) -> None:
+        if not self._is_writer:
+            return
+        readings = parcel.readings(others)
         for sink in list(self._sinks):
             if not self._try(sink, lambda: sink.write(readings, parcel.step)):  # noqa: B023 - called at once
                 self._sinks.remove(sink)
@@ -82,7 +133,7 @@ class Courier:
         try:
             do()
         except Exception as error:
-            self._failures.append((type(sink).__name__, error))
+            self._failures.append((f"the sink {type(sink).__name__}", error))
             return False
         return True
 
@@ -91,7 +142,7 @@ class Courier:
             self._warn_of(*self._failures.pop(0))
 
 
-def warn_of_sink(name: str, error: Exception) -> None:
-    """Says that it is left out."""
-    text = f"runtime_guard: the sink {name} is left out from now on: {type(error).__name__}: {error}"
+def warn_of_failure(what: str, error: Exception) -> None:
+    """Says what is done without."""
+    text = f"runtime_guard goes on without {what}: {type(error).__name__}: {error}"
     warnings.warn(text, GuardWarning, stacklevel=5)

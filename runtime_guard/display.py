@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime_guard.courier import warn_of_sink
+from runtime_guard.courier import warn_of_failure
 from runtime_guard.monitor import Monitor, Run, all_monitors
 from runtime_guard.panel import Panel
 from runtime_guard.run_folder import READINGS, RunFolder
@@ -36,7 +36,7 @@ def panel_for(  # noqa: PLR0913 - each is named by the user
     if isinstance(monitors, str) and monitors not in CHOICES:
         raise ValueError(f'monitors is {monitors!r}, expected "all", "none" or a list of monitors')
     chosen = {"all": all_monitors, "none": list}[monitors]() if isinstance(monitors, str) else list(monitors)
-    warn = warn_of_sink
+    warn = warn_of_failure
     if sinks is None:
         if folder.path is None:
             if is_wanted and chosen:

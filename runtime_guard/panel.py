@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from runtime_guard import ranks
-from runtime_guard.courier import Courier, warn_of_sink
+from runtime_guard.courier import Courier, warn_of_failure
+from runtime_guard.exchange import Exchange
 from runtime_guard.monitor import Epoch, Moment, Monitor, Point, Run
 from runtime_guard.parcel import Parcel
 from runtime_guard.reading import Reading
@@ -24,9 +26,12 @@ from runtime_guard.step import Loss
 
 _MAX_ON_THEIR_WAY = 64
 
+_numbers = itertools.count()
+"""The ranks make their panels in the same order."""
+
 
 class Panel:
-    """Monitors on one side, sinks on the other. On ranks other than the first it does nothing.
+    """Monitors on one side, sinks on the other. In a distributed run every rank has monitors, and the first one sinks.
 
     A monitor or sink that raises is left out from then on, with a warning: watching must not end the training.
     """
@@ -37,14 +42,18 @@ class Panel:
         monitors: Iterable[Monitor] = (),
         sinks: Iterable[Sink] = (),
         make_run: Callable[[], Run] | None = None,
-        warn: Callable[[str, Exception], None] = warn_of_sink,
+        warn: Callable[[str, Exception], None] = warn_of_failure,
     ) -> None:
         """`make_run` is asked once, before the first step; `warn` is told of sinks that fail."""
         self._tracked = tracked
         self._monitors = list(monitors)
         self._hearing = _hearing(self._monitors)
-        self._courier = Courier(list(sinks), warn)
+        self._sinks = list(sinks)
+        self._warn = warn
+        self._courier: Courier | None = None
+        """Made when the first step comes: by then the processes of a distributed run know each other."""
         self._make_run = make_run
+        self._number = next(_numbers)
         self._has_started = False
         self._found: list[Reading] = []
         """Of the step that is going on."""
@@ -59,13 +68,17 @@ class Panel:
     @property
     def is_on(self) -> bool:
         """Whether anything is shown."""
-        return bool(self._monitors) and self._courier.has_sinks and ranks.rank() == 0
+        return bool(self._monitors and self._sinks) and (self._courier is None or self._courier.has_sinks)
 
     # The loop
 
     def open(self) -> None:
         """A training loop begins. An epoch that the last one ran to its end is over, where nobody said so."""
         if not self.is_on:
+            if ranks.num_ranks() > 1 and ranks.rank() > 0 and not self._has_started:
+                # The first rank need not wait for what will not come.
+                self._has_started = True
+                Exchange(self._number).leave()
             return
         if self._is_exhausted and self._has_unended:
             self.end_epoch({})
@@ -93,7 +106,7 @@ class Panel:
         if not self.is_on:
             return
         self._has_unended = True
-        if self._found:
+        if self._found or ranks.num_ranks() > 1:
             self._parcels.append(Parcel(step, tuple(self._found)))
             self._found.clear()
 
@@ -102,7 +115,7 @@ class Panel:
         while self._parcels and self._parcels[0].step < before:
             if not self._parcels[0].has_arrived and len(self._parcels) < _MAX_ON_THEIR_WAY:
                 return
-            self._courier.send(self._parcels.pop(0))
+            self._sent(self._parcels.pop(0))
 
     def forget(self, step: int) -> None:
         """This update and later ones did not count."""
@@ -170,7 +183,8 @@ class Panel:
                 self.end_epoch({})
             self._send_all()
             self._show_now("close", metrics)
-        self._courier.close()
+        if self._courier is not None:
+            self._courier.close()
 
     def state_dict(self) -> dict[str, int]:
         """Where the run stands."""
@@ -185,12 +199,18 @@ class Panel:
     def _show_now(self, event: str, *args: Any) -> None:
         found: list[Reading] = []
         self._read(event, found, *args)
-        if found:
-            self._courier.send(Parcel(max(self._last_step, 0), found))
+        if found or ranks.num_ranks() > 1:
+            self._sent(Parcel(max(self._last_step, 0), found, event))
 
     def _send_all(self) -> None:
         while self._parcels:
-            self._courier.send(self._parcels.pop(0))
+            self._sent(self._parcels.pop(0))
+
+    def _sent(self, parcel: Parcel) -> None:
+        if self._courier is None:
+            exchange = Exchange(self._number) if ranks.num_ranks() > 1 else None
+            self._courier = Courier(self._sinks, self._warn, exchange)
+        self._courier.send(parcel)
 
     def _labels(self) -> dict[int, str]:
         parameters = self._tracked.parameters
@@ -215,8 +235,8 @@ class Panel:
         except Exception as error:
             self._monitors = [other for other in self._monitors if other is not monitor]
             self._hearing = _hearing(self._monitors)
-            text = f"the monitor {type(monitor).__name__} is left out from now on: {type(error).__name__}: {error}"
-            warnings.warn(f"runtime_guard: {text}", GuardWarning, stacklevel=5)
+            text = f"without the monitor {type(monitor).__name__}: {type(error).__name__}: {error}"
+            warnings.warn(f"runtime_guard goes on {text}", GuardWarning, stacklevel=5)
 
 
 def _hearing(monitors: Sequence[Monitor]) -> dict[str, list[Monitor]]:

@@ -94,6 +94,18 @@ class Binned:
     vector: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Numbers on a device from which readings are made once they are on the host, joined over the ranks before.
+
+    Counts of a confusion matrix, for example, are summed, and then drawn.
+    """
+
+    vector: Tensor
+    build: Callable[[Sequence[float]], Mapping[str, Value]]
+    """Called with the vector's numbers, away from the training's thread."""
+
+
 Value: TypeAlias = float | Histogram | Picture | Text | Curve | Hyperparameters | Layout
 Readings: TypeAlias = Mapping[str, Value]
 """By key."""
@@ -104,5 +116,5 @@ class Reading:
     """One thing that a monitor read. A tensor, of no dimensions, stays on its device: nothing waits for it."""
 
     key: str
-    value: Value | Tensor | Binned
+    value: Value | Tensor | Binned | Derived
     over_ranks: Reduction = "first"

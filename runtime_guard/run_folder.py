@@ -67,9 +67,9 @@ class RunFolder:
         except OSError as error:
             self._warn_once(f"the run's health could not be written to {self.path}: {error}")
 
-    def failed(self, name: str, error: Exception) -> None:
+    def failed(self, what: str, error: Exception) -> None:
         """A sink of the run's own could not write; that it is the folder's fault is said once for all of them."""
-        self._warn_once(f"{name} could not write to {self.path}, and is left out from now on: {error}")
+        self._warn_once(f"{what} could not write to {self.path}, and is left out from now on: {error}")
 
     def _warn_once(self, text: str) -> None:
         if not self._has_warned:

@@ -32,4 +32,4 @@ class Loss(Monitor):
             total = values[0]
             for value in values[1:]:
                 total = total + value
-            yield Reading(f"loss/{name}{moment.suffix}", total / len(values))
+            yield Reading(f"loss/{name}{moment.suffix}", total / len(values), "mean")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -77,6 +77,7 @@ def is_same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+@settings(deadline=None)
 @given(batches)
 def test_what_is_packed_comes_back_the_same(batch: Any) -> None:
     packer = Packer()

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from runtime_guard.sinks.json_lines import read_rows
 from tests.runtime_guard.processes import fresh_python
 
 SCRIPT = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 import torch
 import torch.distributed as dist
@@ -57,7 +58,8 @@ def train(name, is_enabled):
     if fault is not None and rank == 1:
         data[3][2] = 0.0
     found = {"losses": [], "verdict": None}
-    guard = Guard(net, optimizer, logdir=f"{name}-run", settings=Settings(enabled=is_enabled))
+    logdir = f"{name}-run" if rank == 0 or name != "alone" else None
+    guard = Guard(net, optimizer, logdir=logdir, settings=Settings(enabled=is_enabled))
     try:
         for batch in guard.watch(data):
             optimizer.zero_grad()
@@ -81,6 +83,9 @@ rank = dist.get_rank()
 fault = None
 train("bare", False)
 train("guarded", True)
+start = time.monotonic()
+train("alone", True)
+assert time.monotonic() - start < 8, "the first rank waited for what the other did not send"
 for fault in ("forward", "backward"):
     train(fault, True)
 dist.destroy_process_group()
@@ -99,7 +104,11 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
     assert done.returncode == 0, done.stderr
     names = ("bare", "guarded", "forward", "backward")
-    return {name: [_read(folder / f"{name}-{rank}.json") for rank in range(2)] for name in names}
+    found: dict[str, list[Any]] = {name: [_read(folder / f"{name}-{rank}.json") for rank in range(2)] for name in names}
+    found["readings"] = list(read_rows(folder / "guarded-run" / "readings.jsonl"))
+    found["alone"] = list(read_rows(folder / "alone-run" / "readings.jsonl"))
+    found["event files"] = list((folder / "guarded-run").glob("events.*"))
+    return found
 
 
 def _read(path: Path) -> Any:
@@ -123,3 +132,18 @@ def test_a_fault_on_one_rank_stops_both_and_both_name_that_rank(
         assert found["incident"]["birth"]["modules"] == ["block"]
         assert "torch.log(size)" in found["incident"]["birth"]["place"]["text"]
         assert ("rank 0 got the bad number from rank 1" in found["verdict"]) == (rank == 0)
+
+
+def test_what_is_shown_is_joined_over_the_ranks_and_written_once(results: dict[str, list[Any]]) -> None:
+    assert len(results["event files"]) == 1
+    losses = [[float(loss) for loss in found["losses"]] for found in results["bare"]]
+    updates = [row for row in results["readings"] if "loss/loss" in row]
+    assert [row["step"] for row in updates] == list(range(5))
+    assert losses[0] != losses[1]
+    means = [(first + second) / 2 for first, second in zip(*losses, strict=True)]
+    assert [row["loss/loss"] for row in updates] == pytest.approx(means)
+
+
+def test_where_only_the_first_rank_has_a_folder_its_own_readings_are_shown(results: dict[str, list[Any]]) -> None:
+    shown = [row["loss/loss"] for row in results["alone"] if "loss/loss" in row]
+    assert shown == pytest.approx([float(loss) for loss in results["bare"][0]["losses"]])
