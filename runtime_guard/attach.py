@@ -23,11 +23,14 @@ from runtime_guard.watcher import Watcher
 def run_attached(script: Script, *, logdir: Path | None = None, settings: Settings | None = None) -> Guard:
     """Runs a script under a guard of its own making. A Guard that the script makes itself takes its place."""
     guard = Guard(logdir=logdir, settings=settings)
-    with _attached(guard):
+    with _attached(guard), script.running():
         try:
             script.run()
         except BaseException as error:
             guard.ended_by(error)
+            incident = guard.explain(error)
+            if incident is not None:
+                raise incident from error
             raise
         finally:
             guard.close()

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from runtime_guard import ranks
 from runtime_guard.advice import Advice, advise
+from runtime_guard.ending import Ending
 from runtime_guard.history import History, observe
 from runtime_guard.incident import Birth, Incident
 from runtime_guard.replay.cause import birth_of, find_root, forward_of, links_of, path_between
 from runtime_guard.replay.events import Event
-from runtime_guard.replay.session import ReplaySession, Target, batch_tensors, samples_of
+from runtime_guard.replay.session import ReplaySession, Target, samples_of, versions_of
 from runtime_guard.step import Suspicion
 from runtime_guard.verdict import short_path
 
@@ -33,8 +34,12 @@ def incident_of(
     *,
     is_complete: bool = True,
     update: tuple[Birth, ...] = (),
+    ending: Ending | None = None,
 ) -> Incident:
-    """Everything that is known about a bad step. `update` is the birth inside an optimizer, when there is one."""
+    """Everything that is known about a bad step. `update` is the birth inside an optimizer, when there is one.
+
+    With `ending` an error of one rank left the loop, and the others are not asked.
+    """
     window = suspicion.window
     notes: list[str] = []
     incident = Incident(
@@ -50,9 +55,13 @@ def incident_of(
         observations=observe(history.records),
         history=history.records,
         replayed=session is not None and is_complete,
+        error=None if ending is None else ending.error,
+        raised_at=None if ending is None else ending.place,
     )
     if update:
         incident = dataclasses.replace(incident, birth=update[0])
+    elif ending is not None and ending.note is not None:
+        notes.append(ending.note)
     elif session is None:
         notes.append("there was no replay" if is_complete else "the loop was left before the step could be run again")
     else:
@@ -61,7 +70,7 @@ def incident_of(
         notes.append("the loop body changed the batch in place, so the replay saw other data than the first run")
     incident = dataclasses.replace(incident, notes=tuple(notes))
     # A loss scale falls on each rank by itself, and a rank that was left by its loop comes to no agreement.
-    if is_complete and suspicion.what != "scale":
+    if is_complete and suspicion.what != "scale" and ending is None:
         incident = _as_the_culprit_saw_it(incident, ranks.from_all(incident.as_dict()))
     return _with_advice(incident)
 
@@ -134,7 +143,10 @@ def _target(session: ReplaySession) -> Target | None:
     """What the replay is to be asked about: the bad loss first, because gradients only follow from it."""
     if session.losses:
         return session.losses[0]
-    return session.gradients[0] if session.gradients else None
+    if session.gradients:
+        return session.gradients[0]
+    # Of what was at hand at an error, that which was bad first.
+    return min(session.suspects, key=lambda target: target.event.index, default=None)
 
 
 def _losses_equal(suspicion: Suspicion, session: ReplaySession) -> bool | None:
@@ -151,11 +163,7 @@ def _is_same(a: Tensor, b: Tensor) -> bool:
 
 
 def _was_changed_in_place(suspicion: Suspicion) -> bool:
-    for micro_batch in suspicion.window.micro_batches:
-        now = tuple(t._version for _, t in batch_tensors(micro_batch.batch) if not t.is_inference())
-        if now != micro_batch.versions:
-            return True
-    return False
+    return any(versions_of(m.batch) != m.versions for m in suspicion.window.micro_batches)
 
 
 def _with_advice(incident: Incident) -> Incident:

@@ -16,10 +16,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from typing_extensions import Self
 
-from runtime_guard import reenact
+from runtime_guard import reenact, uncaught
 from runtime_guard.arguments import by_name
 from runtime_guard.case import incident_of
 from runtime_guard.display import panel_for
+from runtime_guard.ending import Ending, ending_of
 from runtime_guard.gate import Gate
 from runtime_guard.health import Health
 from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
@@ -28,7 +29,7 @@ from runtime_guard.monitor import Monitor
 from runtime_guard.policy import Decision, Policy
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.replay.update import birth_in_update
-from runtime_guard.run_folder import RunFolder
+from runtime_guard.run_folder import GuardWarning, RunFolder
 from runtime_guard.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
 from runtime_guard.sign import Omen
@@ -156,6 +157,7 @@ class Guard:
         self._raise_what_could_not_be()
         if self._watcher is None or self._is_closed:
             return loader
+        uncaught.listen(self)
         return Watched(loader, self._watcher, self)
 
     def validate(self, loader: Iterable[Batch]) -> Iterable[Batch]:
@@ -206,6 +208,7 @@ class Guard:
         if self._is_closed:
             return
         self._is_closed = True
+        uncaught.unlisten(self)
         if metrics is not None:
             self.metrics.append(dict(metrics))
         if self._watcher is not None:
@@ -249,10 +252,45 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        incident = None
         if error is not None:
-            self._unraised = None
             self.ended_by(error)
+            incident = self.explain(error)
         self.close()
+        if incident is not None:
+            raise incident from error
+
+    def explain(self, error: BaseException) -> TrainingIncident | None:
+        """The incident behind an error that left a watched loop; None when it has nothing to do with the numbers.
+
+        Called by `with Guard(...)`, by `runtime-guard run`, and for an error that nobody catches. Where the loop's
+        body allows, it is run again.
+        """
+        known, self._unraised = self._unraised, None
+        watcher = self._watcher
+        if isinstance(error, TrainingIncident) or watcher is None:
+            return None
+        if watcher.left is None:
+            watcher.leave()  # Nobody has closed the iterator of a loop that calls `next` by itself.
+        left, watcher.left = watcher.left, None
+        try:
+            ending = None if left is None else ending_of(error, left, watcher)
+        except Exception as failure:  # The user's error must not be lost.
+            warnings.warn(f"runtime_guard could not look into the error: {failure!r}", GuardWarning, stacklevel=2)
+            ending = None
+        if ending is None:
+            # An error during the replay is the loop's own.
+            is_after_incident = left is not None and left.suspicion is not None
+            return known if is_after_incident and isinstance(error, (Exception, SystemExit)) else None
+        if known is not None:
+            self._folder.drop(known.incident)
+            self.incidents.remove(known.incident)
+        watcher.hooks.suspicion = ending.suspicion
+        try:
+            self.judge(ending.session, is_complete=True, ending=ending)
+        except TrainingIncident as incident:
+            return incident
+        return None
 
     def ended_by(self, error: BaseException) -> None:
         """Remembers for the run's health what ended the training before its time."""
@@ -260,16 +298,23 @@ class Guard:
         if not is_end and self._ended_by is None:
             self._ended_by = type(error).__name__
 
-    def judge(self, session: ReplaySession | None, *, is_complete: bool) -> Decision:
-        """Called by the loop after a replay: makes the incident, decides, and puts the state where it belongs."""
+    def judge(self, session: ReplaySession | None, *, is_complete: bool, ending: Ending | None = None) -> Decision:
+        """Called by the loop after a replay: makes the incident, decides, and puts the state where it belongs.
+
+        With `ending` an error has ended the loop.
+        """
         watcher = self._watcher
         assert watcher is not None
         suspicion = watcher.suspicion
         assert suspicion is not None
-        incident = incident_of(suspicion, session, watcher.history, is_complete=is_complete, update=self._update_birth)
+        incident = incident_of(
+            suspicion, session, watcher.history, is_complete=is_complete, update=self._update_birth, ending=ending
+        )
         contents = self._folder.collect(self._tracked, suspicion, self.number, has_gone=bool(self._update_birth))
         self._update_birth = ()
         decision, words = self._decide(incident, watcher)
+        if ending is not None and decision is not Decision.WARN:
+            decision, words = Decision.RAISE, "raised; the error had left the loop, so there was nothing to go on with"
         incident = self._folder.keep(dataclasses.replace(incident, decision=words), contents)
         self.incidents.append(incident)
         watcher.restore(decision)

@@ -119,7 +119,7 @@ class Incident:
     rank: int
     """Of the process that tells it."""
     what: str
-    """What was found to be not finite: loss, gradients, parameters or scale."""
+    """What was found to be not finite: loss, gradients, parameters or scale; error when one ended the body first."""
     found: tuple[str, ...]
     """The tensors concerned, e.g. "gradient of encoder.weight: nan"."""
     optimizer: str
@@ -141,6 +141,10 @@ class Incident:
     decision: str = ""
     made_on: int | None = None
     """The rank that made the first bad number, where that is another one; birth and chain are what it saw."""
+    error: str | None = None
+    """The exception that ended the loop body, with its text, where that came before anything the guard looks at."""
+    raised_at: Place | None = None
+    """The user's line nearest to where it was raised."""
     bundle: str | None = None
     """The folder with everything that is needed to run the step again."""
     obstacle: str | None = None
@@ -157,6 +161,7 @@ class Incident:
         known = {item.name for item in dataclasses.fields(cls)}
         values = {key: _tuples(value) for key, value in data.items() if key in known}
         values["birth"] = None if data.get("birth") is None else _birth(data["birth"])
+        values["raised_at"] = _place(data.get("raised_at"))
         values["chain"] = tuple(_link(item) for item in data.get("chain", ()))
         values["history"] = tuple(StepRecord(**_tuples(item)) for item in data.get("history", ()))
         return cls(**values)

@@ -10,6 +10,7 @@ from runtime_guard import reenact
 from runtime_guard.policy import Decision
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.step import MicroBatch
+from runtime_guard.surroundings import Surroundings
 from runtime_guard.watcher import Watcher
 
 Batch = TypeVar("Batch")
@@ -77,6 +78,7 @@ class Validated(Generic[Batch]):
 
 def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
     """The loader's batches, and after a bad step the step's batches again."""
+    watcher.surroundings = Surroundings.of_the_caller()
     watcher.open()
     watcher.tracked.look_again()
     numbered = enumerate(loader)
@@ -109,6 +111,7 @@ def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any
             elif is_exhausted:
                 return
     except GeneratorExit:
+        watcher.leave()
         if watcher.suspicion is None:
             watcher.end_micro_batch()  # The body was left by `break`, perhaps after a bad update.
             if watcher.suspicion is not None:

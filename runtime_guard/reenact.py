@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runtime_guard.bundle import Bundle, BundleError, load_state
 from runtime_guard.case import incident_of
+from runtime_guard.ending import Ending, blame, in_words, place_of_error
 from runtime_guard.history import History
 from runtime_guard.incident import Incident
 from runtime_guard.replay.places import is_user_file
-from runtime_guard.replay.session import ReplaySession
+from runtime_guard.replay.session import ReplaySession, versions_of
 from runtime_guard.script import Script
 from runtime_guard.state import LightState, TensorCopies, Tracked
 from runtime_guard.step import Loss, MicroBatch, Suspicion, Window
 from runtime_guard.stored import unpack, unpack_rng
+from runtime_guard.surroundings import Surroundings
 from runtime_guard.verdict import short_path
 from runtime_guard.watcher import Watcher
 
@@ -30,7 +33,17 @@ class ReenactedError(BaseException):
         self.incident = incident
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A step that an error left."""
+
+    suspicion: Suspicion
+    session: ReplaySession
+    surroundings: Surroundings
+
+
 _active: list[Bundle] = []
+_unfinished: list[_Unfinished] = []
 
 
 def reenact(bundle: Bundle) -> Incident:
@@ -47,20 +60,30 @@ def reenact(bundle: Bundle) -> Incident:
     before = Path.cwd()
     os.chdir(script.folder)
     _active.append(bundle)
+    _unfinished.clear()
     try:
         _start(script)
     except ReenactedError as ended:
         return ended.incident
     except BundleError:
         raise
-    except SystemExit as error:
+    except (Exception, SystemExit) as error:
+        if bundle.incident.error is not None and _unfinished:
+            return _ended_again(bundle.incident, error, _unfinished.pop())
+        if not isinstance(error, SystemExit):
+            raise BundleError(f"the script failed before the step was over: {_where(error)}") from error
         raise BundleError(f"the script left with exit code {error.code} before it came to a guarded batch") from None
-    except Exception as error:
-        raise BundleError(f"the script failed before the step was over: {_where(error)}") from error
     finally:
         _active.remove(bundle)
         os.chdir(before)
     raise BundleError("the script ended before it came to a guarded batch")
+
+
+def _ended_again(before: Incident, error: BaseException, unfinished: _Unfinished) -> Incident:
+    """The verdict on a step whose body an error ended, as one did before."""
+    blame(unfinished.session, error, unfinished.surroundings.callers[0][0].co_filename)
+    ending = Ending(unfinished.suspicion, unfinished.session, in_words(error), place_of_error(error), None)
+    return incident_of(unfinished.suspicion, unfinished.session, _history_of(before), ending=ending)
 
 
 def _where(error: BaseException) -> str:
@@ -92,6 +115,7 @@ def bundle_for(guard_number: int) -> Bundle | None:
 def turns(bundle: Bundle, watcher: Watcher) -> Iterator[Any]:
     """The bundle's batches, under diagnosis; raises `ReenactedError` after the last one."""
     tracked = watcher.tracked
+    surroundings = Surroundings.of_the_caller()
     tracked.look_again()
     load_state(tracked, bundle.tensors("state"))
     tensors = bundle.tensors("batches")
@@ -105,11 +129,18 @@ def turns(bundle: Bundle, watcher: Watcher) -> Iterator[Any]:
         for index, micro_batch in enumerate(window.micro_batches):
             micro_batch.rng.restore()
             session.begin_micro_batch(index, micro_batch.batch)
-            yield micro_batch.batch
+            try:
+                yield micro_batch.batch
+            except GeneratorExit:
+                _unfinished.append(_Unfinished(suspicion, session, surroundings))
+                raise
+    raise ReenactedError(incident_of(suspicion, session, _history_of(incident)))
+
+
+def _history_of(incident: Incident) -> History:
     history = History(len(incident.history) or 1)
-    for record in incident.history:
-        history.add(record)
-    raise ReenactedError(incident_of(suspicion, session, history))
+    history.replace(incident.history)
+    return history
 
 
 def _window(bundle: Bundle, tracked: Tracked, tensors: dict[str, Any]) -> Window:
@@ -120,7 +151,7 @@ def _window(bundle: Bundle, tracked: Tracked, tensors: dict[str, Any]) -> Window
             rng = unpack_rng(entry["rng"], tensors, f"rng{index}")
         except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
             raise BundleError(f"batch {entry.get('number')} cannot be made again: {error}") from None
-        window.micro_batches.append(MicroBatch(batch, entry["number"], rng, ()))
+        window.micro_batches.append(MicroBatch(batch, entry["number"], rng, versions_of(batch)))
     # The first run's losses are not kept; without them nothing is compared.
     window.losses = list[Loss]()
     return window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import warnings
 from pathlib import Path
 
@@ -57,6 +58,11 @@ class RunFolder:
             self._warn_once(f"the incident could not be written to {self.path}: {error}")
             return dataclasses.replace(incident, obstacle=None)
         return kept_in(incident, path)
+
+    def drop(self, incident: Incident) -> None:
+        """Takes back an incident of which more became known."""
+        if incident.bundle is not None:
+            shutil.rmtree(incident.bundle, ignore_errors=True)
 
     def write_health(self, health: Health) -> None:
         """On the first rank."""

@@ -45,18 +45,24 @@ class Script:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def run(self) -> None:
-        """Runs it in this process as `__main__`."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While this lasts, it is what this process runs."""
         _running.append(self)
         try:
-            with _arguments([self.path or self.module or "", *self.arguments], self._import_folder()):
-                if self.path is not None:
-                    runpy.run_path(self.path, run_name="__main__")
-                else:
-                    assert self.module is not None
-                    runpy.run_module(self.module, run_name="__main__", alter_sys=True)
+            yield
         finally:
             _running.remove(self)
+
+    def run(self) -> None:
+        """Runs it in this process as `__main__`."""
+        argv = [self.path or self.module or "", *self.arguments]
+        with self.running(), _arguments(argv, self._import_folder()):
+            if self.path is not None:
+                runpy.run_path(self.path, run_name="__main__")
+            else:
+                assert self.module is not None
+                runpy.run_module(self.module, run_name="__main__", alter_sys=True)
 
     def _import_folder(self) -> str:
         """Where Python would look first for the script's imports."""

@@ -15,6 +15,11 @@ def describe(incident: Incident) -> str:
     birth = incident.birth
     if birth is not None:
         lines += _birth_lines(birth)
+    if incident.error is not None:
+        raised = [incident.error]
+        if incident.raised_at is not None:
+            raised.append(f"at {short_path(incident.raised_at.path)}:{incident.raised_at.line}")
+        lines += _section("Ended by", raised)
     lines += _section("Found", incident.found[:_MAX_FOUND], more=len(incident.found) - _MAX_FOUND)
     if len(incident.chain) > 1:
         lines += _section("Way to the " + _goal(incident), [_link_line(link) for link in incident.chain])
@@ -42,6 +47,8 @@ def _headline(incident: Incident) -> str:
     rank = incident.rank if incident.made_on is None else incident.made_on
     where += f", rank {rank})" if rank or incident.made_on is not None else ")"
     birth = incident.birth
+    if birth is None and incident.error is not None:
+        return f"At {where}, {incident.error.partition(':')[0]} ended the loop body, with numbers that are not finite"
     if birth is None:
         return f"The {incident.what} of {where} {_verb(incident.what)} not finite"
     if birth.kind != "operation":
@@ -65,7 +72,7 @@ def _verb(what: str) -> str:
 
 
 def _goal(incident: Incident) -> str:
-    return {"gradients": "gradient", "parameters": "parameter"}.get(incident.what, "loss")
+    return {"gradients": "gradient", "parameters": "parameter", "error": "error"}.get(incident.what, "loss")
 
 
 def _birth_lines(birth: Birth) -> list[str]:

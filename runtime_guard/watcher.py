@@ -15,15 +15,25 @@ from runtime_guard.history import History
 from runtime_guard.hooks import Hooks
 from runtime_guard.incident import StepRecord
 from runtime_guard.policy import Decision, Retries
-from runtime_guard.replay.session import ReplaySession, batch_tensors
+from runtime_guard.replay.session import ReplaySession, versions_of
 from runtime_guard.restoration import Restoration
 from runtime_guard.samples import Phase, samples_of
 from runtime_guard.settings import Settings
 from runtime_guard.state import LightState, RngState, TensorCopies, Tracked
 from runtime_guard.step import MicroBatch, Suspicion, Window
+from runtime_guard.surroundings import Surroundings
 
 _MAX_MICRO_BATCHES = 512
 _MAX_WITHOUT_UPDATE = 32
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Left:
+    """A loop that was left in the midst of its body, by `break` or by an error: a generator cannot tell."""
+
+    window: Window
+    suspicion: Suspicion | None
+    surroundings: Surroundings
 
 
 class Watcher:
@@ -40,6 +50,10 @@ class Watcher:
         self.hooks = Hooks(tracked, settings, self.retries, lets_pass=lets_bad_updates_pass, restores=restores)
         self._buffers = [TensorCopies(), TensorCopies()]
         self._is_open = False
+        self.surroundings: Surroundings | None = None
+        """Of the loop that began last."""
+        self.left: Left | None = None
+        """Until the next loop begins."""
 
     def open(self) -> None:
         """Starts listening to `backward` and scalers."""
@@ -111,13 +125,13 @@ class Watcher:
 
     def begin_micro_batch(self, batch: object, number: int) -> None:
         """The loop body is about to run with this batch."""
+        self.left = None
         window = self.hooks.window
         if window is None:
             window = self.hooks.window = self._new_window()
             self.hooks.inspection.early.begin(self.step)
             self.hooks.panel.begin(self.step)
-        versions = tuple(tensor._version for _, tensor in batch_tensors(batch) if not tensor.is_inference())
-        window.micro_batches.append(MicroBatch(batch, number, RngState(), versions))
+        window.micro_batches.append(MicroBatch(batch, number, RngState(), versions_of(batch)))
         if len(window.micro_batches) > _MAX_MICRO_BATCHES:
             del window.micro_batches[0]
 
@@ -162,6 +176,18 @@ class Watcher:
         if self.suspicion is None:
             self.hooks.panel.exhausted()
 
+    def leave(self) -> None:
+        """The loop was left in the midst of its body: keeps what an error can be explained with."""
+        window, surroundings = self.hooks.window, self.surroundings
+        if surroundings is None:
+            return
+        if self.suspicion is not None:
+            self.left = Left(self.suspicion.window, self.suspicion, surroundings)
+        elif window is not None and window.micro_batches:
+            # What the body did not get to is taken out of the window afterwards.
+            kept = dataclasses.replace(window, micro_batches=[*window.micro_batches], losses=[*window.losses])
+            self.left = Left(kept, None, surroundings)
+
     def abandon(self) -> None:
         """The loop was left early: what was begun is forgotten."""
         self.hooks.window = None
@@ -171,12 +197,16 @@ class Watcher:
     # After an incident
 
     @contextlib.contextmanager
-    def replaying(self) -> Iterator[ReplaySession]:
-        """Puts the state back, and has everything looked at while the loop body runs again."""
-        assert self.suspicion is not None
-        if self.hooks.lets_pass:
+    def replaying(self, suspicion: Suspicion | None = None) -> Iterator[ReplaySession]:
+        """Puts the state back, and has everything looked at while the loop body runs again.
+
+        For the window that is suspected, or for one that the caller suspects, who has then kept the state as it is.
+        """
+        if suspicion is None and self.hooks.lets_pass:
             self.restoration.keep_after()
-        self.restoration.before_replay(self.suspicion, self.hooks.later)
+        suspicion = suspicion or self.suspicion
+        assert suspicion is not None
+        self.restoration.before_replay(suspicion, self.hooks.later)
         try:
             with ReplaySession(self.tracked) as session:
                 self.hooks.replay = session

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 
+from benchmarks.faults.results import Cell, Result
 from benchmarks.faults.tools import Named
 from benchmarks.machine import machine_in_words
 from tests.runtime_guard.faults.architectures import ARCHITECTURES
@@ -17,7 +18,8 @@ ASPECTS = ("step", "module", "operation", "line")
 
 _INTRODUCTION = """\
 Written by `make faults`. {num_faults} kinds of fault in {num_architectures} architectures ({architectures}), each at
-{num_seeds} places that are drawn: {num_cases} cases with exact step, module, operation and line known. A cell says how
+{num_seeds} that {are} drawn: {num_cases} cases with exact step, module, operation and line known. Its peers, which are
+slow, are tried on {num_shared} of them, in architectures that are drawn for each fault by a fixed seed. A cell says how
 many cases a tool names right, and in brackets how many it names wrong; a module, operation or line counts only when the
 step is right. The faults are in `tests/runtime_guard/faults/`."""
 
@@ -75,9 +77,20 @@ def _is_right(aspect: str, named: Named, truth: Truth) -> bool:
             return named.line == (truth.path, truth.line)
 
 
-def write(tallies: Mapping[str, Tally], wrong: Sequence[str], faults: Sequence[str], num_seeds: int) -> str:
-    """The page as Markdown."""
-    guard = tallies["runtime_guard"]
+def write(
+    results: Sequence[Result],
+    faults: Sequence[str],
+    cells: Collection[Cell],
+    shared: Collection[Cell],
+    tools: list[str],
+) -> str:
+    """The page as Markdown. `cells` are all that were asked for, `shared` those that every tool was tried on."""
+    # Where a fault does nothing in an architecture, there is nothing to find.
+    results = [result for result in results if result.cell in cells and result.truth.step is not None]
+    of_guard = [result for result in results if result.tool == tools[0]]
+    guard = _tally(of_guard)
+    wrong = [result for result in of_guard if result.complaint]
+    num_seeds = len({seed for _, _, seed in cells})
     lines = [
         "# Injected faults",
         "",
@@ -85,18 +98,21 @@ def write(tallies: Mapping[str, Tally], wrong: Sequence[str], faults: Sequence[s
             num_faults=len(faults),
             num_architectures=len(ARCHITECTURES),
             architectures=", ".join(ARCHITECTURES),
-            num_seeds=num_seeds,
+            num_seeds="one place" if num_seeds == 1 else f"{num_seeds} places",
+            are="is" if num_seeds == 1 else "are",
             num_cases=guard.possible["step"],
+            num_shared=sum(result.cell in shared for result in of_guard),
         ),
         "",
         f"Measured with torch {torch.__version__} on {machine_in_words()}.",
         "",
         "| tool | step | module | operation | line | before anything was wrong |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
+        _row(f"{tools[0]}, all cases", guard),
     ]
-    for name, tally in tallies.items():
-        cells = [f"{tally.right[a]} of {tally.possible[a]} ({tally.wrong[a]})" for a in ASPECTS]
-        lines.append(f"| {name} | {' | '.join(cells)} | {tally.early} |")
+    for tool in tools:
+        rows = [result for result in results if result.tool == tool and result.cell in shared]
+        lines.append(_row(tool, _tally(rows)))
     lines += [
         "",
         "The guard, by fault:",
@@ -116,8 +132,24 @@ def write(tallies: Mapping[str, Tally], wrong: Sequence[str], faults: Sequence[s
         "",
         f"Verdicts of the guard in which anything was wrong (also rule, phase, samples, history): {len(wrong)}.",
         "",
-        *[f"- {text[:300]}" for text in wrong],
+        *[
+            f"- {fault} in {architecture}, place {seed}: {r.complaint}"
+            for r in wrong
+            for fault, architecture, seed in [r.cell]
+        ],
         "",
         _REMARKS,
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _tally(results: Iterable[Result]) -> Tally:
+    tally = Tally()
+    for result in results:
+        tally.add(result.cell[0], result.named, result.truth)
+    return tally
+
+
+def _row(name: str, tally: Tally) -> str:
+    cells = [f"{tally.right[a]} of {tally.possible[a]} ({tally.wrong[a]})" for a in ASPECTS]
+    return f"| {name} | {' | '.join(cells)} | {tally.early} |"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._debug_mode import DebugMode
 
+from runtime_guard import Incident
 from runtime_guard.replay.places import is_user_file
 from tests.runtime_guard.faults.injection import Case
 from tests.runtime_guard.faults.scoring import run_guarded
@@ -36,7 +37,11 @@ class _Found(Exception):
 
 
 def runtime_guard(case: Case) -> Named | None:
-    incident = run_guarded(case)
+    return named_in(run_guarded(case))
+
+
+def named_in(incident: Incident | None) -> Named | None:
+    """What the guard's incident names."""
     if incident is None:
         return None
     birth = incident.birth

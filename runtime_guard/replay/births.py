@@ -62,6 +62,11 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._is_paused = before
 
+    @property
+    def scalar(self) -> Event | None:
+        """What made the last bad number that Python read from a tensor."""
+        return self._scalar
+
     def event_of(self, tensor: Tensor) -> Event | None:
         """What made this tensor bad; None when it is finite."""
         with self.paused():

@@ -21,7 +21,7 @@ from runtime_guard.state import join_name
 
 _TORCH = str(Path(torch.__file__).parent)
 _OWN = str(Path(runtime_guard.__file__).parent)
-_START = str(Path(_OWN, "script.py"))
+_STARTS = (str(Path(_OWN, "script.py")), str(Path(_OWN, "loop_body.py")))
 _LIBRARY = sysconfig.get_path("stdlib")
 _ENGINE = str(Path(_TORCH, "autograd", "graph.py"))
 _CHECKPOINT = str(Path(_TORCH, "utils", "checkpoint.py"))
@@ -37,6 +37,11 @@ def is_user_file(path: str) -> bool:
     if _is_in(path, _TORCH) or _is_in(path, _OWN):
         return False
     return "site-packages" in path or "dist-packages" in path or not _is_in(path, _LIBRARY)
+
+
+def is_own_file(path: str) -> bool:
+    """Whether it is this package's."""
+    return _is_in(path, _OWN)
 
 
 def _is_in(path: str, folder: str) -> bool:
@@ -83,8 +88,8 @@ def user_stack(frame: FrameType | None) -> tuple[Line, ...]:
     """The user's lines from the outermost to the innermost, at most `MAX_STACK` of them."""
     lines: list[Line] = []
     while frame is not None and len(lines) < MAX_STACK:
-        if frame.f_code.co_filename == _START:
-            break  # Above it is the command that started the script.
+        if frame.f_code.co_filename in _STARTS:
+            break  # Above it is the command that started the script, or whoever runs a loop's body again.
         if is_user_file(frame.f_code.co_filename):
             lines.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
         frame = frame.f_back

@@ -25,7 +25,7 @@ from runtime_guard.state import Tracked
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A loss or gradient that the replay found to be bad, and the event that made it so."""
+    """A loss, a gradient or what an error was raised about, found to be bad by the replay, and what made it so."""
 
     what: str
     name: str
@@ -47,6 +47,8 @@ class ReplaySession:
         self.births = BirthWatch(self.modules)
         self.losses: list[Target] = []
         self.gradients: list[Target] = []
+        self.suspects: list[Target] = []
+        """What was at hand where an error was raised."""
         self.loss_values: list[list[Tensor]] = []
         self.is_any_loss_seen = False
         self._scaled: list[Tensor] = []
@@ -148,6 +150,11 @@ def batch_tensors(batch: object) -> Iterator[tuple[str, Tensor]]:
         elif hasattr(leaf, "__dict__"):
             for name, value in vars(leaf).items():
                 yield from ((f"batch.{name}", value) for _ in (0,) if isinstance(value, Tensor))
+
+
+def versions_of(batch: object) -> tuple[int, ...]:
+    """How often each tensor of the batch has been written to."""
+    return tuple(tensor._version for _, tensor in batch_tensors(batch) if not tensor.is_inference())
 
 
 def samples_of(event: Event, batch: object) -> tuple[int, ...]:
