@@ -109,7 +109,7 @@ def _unpack(evaluation: Evaluation, target: ast.expr, elements: list[ast.expr], 
     star = next((index for index, each in enumerate(elements) if isinstance(each, ast.Starred)), None)
     parts: list[Value] = [EMPTY] * len(elements)
     for token in value:
-        if isinstance(token, Box) and token.kind in ("tuple", "list") and token.num_values:
+        if isinstance(token, Box) and token.kind in ("tuple", "list", "record") and token.num_values:
             num_values = token.num_values
             for index in range(len(elements)):
                 if star is not None and index == star:

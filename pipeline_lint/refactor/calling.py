@@ -23,6 +23,7 @@ from pipeline_lint.refactor.tokens import (
     Instance,
     Method,
     Partial,
+    RecordClass,
     Token,
     Value,
     has_outputs,
@@ -135,6 +136,8 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
             added.nodes = [*(ast.Constant(None) for _ in values), *arguments.nodes]
             added.keyword_nodes, added.rest = arguments.keyword_nodes, arguments.rest
             return call(evaluation, inner, added, node)
+        case RecordClass(names):
+            return _record(evaluation, names, arguments, node)
         case Box(kind="sequential"):
             chains = machine.active_chains
             if token in chains:
@@ -159,6 +162,19 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
         _call_back(evaluation, arguments)
         return frozenset({token})
     return JUST_NOTHING if not isinstance(token, Box) else JUST_OPAQUE
+
+
+def _record(evaluation: Evaluation, names: tuple[str, ...], arguments: Arguments, node: ast.AST) -> Value:
+    """A named tuple: each value by its name and by its position."""
+    machine = evaluation.machine
+    code = evaluation.code
+    box = machine.token(("record", node, "made"), lambda: Box("record", code, node, num_values=len(names), names=names))
+    assert isinstance(box, Box)
+    for index, name in enumerate(names):
+        value = arguments.get(index, name) or arguments.rest
+        machine.write_item(box, index, value)
+        machine.write_item(box, name, value)
+    return frozenset({box})
 
 
 def _called(node: ast.AST) -> str:

@@ -35,7 +35,7 @@ class Constants:
         names: list[str] = []
         new: list[tuple[str, str]] = []
         for key in keys:
-            existing = self._existing(home, key)
+            existing = self.existing(home, key)
             name = existing or self._new_name(home, key)
             names.append(name)
             if existing is None:
@@ -44,7 +44,7 @@ class Constants:
         written = {home: names}
         for code in files:
             if code is not home:
-                known = [self._existing(code, key) for key in keys]
+                known = [self.existing(code, key) for key in keys]
                 missing = [name for name, found in zip(names, known, strict=True) if found is None]
                 references = self._importer.refer(code, home, missing) if missing else {}
                 self._imports[code] = home, {i: names[i] for i, found in enumerate(known) if found is None}
@@ -66,7 +66,7 @@ class Constants:
             + ", ".join(code.path for code in files if not is_reachable(self._machine, maker, code))
         )
 
-    def _existing(self, code: ModuleCode, key: str) -> str | None:
+    def existing(self, code: ModuleCode, key: str) -> str | None:
         """A constant of the file, its own or imported, that holds the key and is called after it."""
         for name in self._machine.global_names(code):
             if name.isupper() and name.endswith((key.upper(), _spelled(key))):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pipeline_lint.refactor import narrowing
 from pipeline_lint.refactor.keys import Keys
 from pipeline_lint.refactor.program import FunctionInfo, ModuleCode
-from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, require_placed
+from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, outer_span, require_placed
 from pipeline_lint.refactor.uses import Use
 
 _PLAIN = (ast.Name, ast.Attribute)
@@ -131,9 +131,9 @@ class Consumers:
         if isinstance(node.ctx, ast.Store | ast.Del):
             raise CannotRewrite("a value of it is replaced")
         require_placed(node)
-        index = _constant_index(node.slice, self._keys.num_values)
+        index = constant_index(node.slice, self._keys.num_values)
         if index is not None:
-            self._rewriting.replace_node(code, node.slice, self._keys.refer(code, index))
+            self._by_name(code, node, index)
             return
         indices = _sliced(node.slice, self._keys.num_values)
         if indices is not None and isinstance(node.value, _PLAIN):
@@ -145,15 +145,25 @@ class Consumers:
             raise CannotRewrite(f"it has no value {ast.unparse(node.slice)}")
         self._positional(code, node.value)
 
+    def _by_name(self, code: ModuleCode, node: ast.Subscript, index: int) -> None:
+        """`outputs[1]` becomes `outputs[OUTPUT_MU]` or `outputs.mu`."""
+        key = self._keys.refer(code, index)
+        if self._keys.is_attribute:
+            _, start = outer_span(code, node.value)
+            self._rewriting.replace(code, start, code.span(node)[1], f".{key}")
+        else:
+            self._rewriting.replace_node(code, node.slice, key)
+
     def _positional(self, code: ModuleCode, node: ast.expr) -> None:
         """Turns the values back into what they were, for code that wants it."""
-        require_placed(node)
-        opening, closing = ("", "") if isinstance(node, (*_PLAIN, ast.Call, ast.Subscript)) else ("(", ")")
-        self._rewriting.wrap(code, node, f"{self._kind}({opening}", f"{closing}.values())")
+        self._iterated(code, node, f"{self._kind}(", ")")
 
-    def _iterated(self, code: ModuleCode, node: ast.expr) -> None:
-        opening, closing = ("", "") if isinstance(node, (*_PLAIN, ast.Call, ast.Subscript)) else ("(", ")")
-        self._rewriting.wrap(code, node, opening, f"{closing}.values()")
+    def _iterated(self, code: ModuleCode, node: ast.expr, before: str = "", after: str = "") -> None:
+        require_placed(node)
+        opening, closing = self._keys.around
+        if not opening and not isinstance(node, (*_PLAIN, ast.Call, ast.Subscript)):
+            opening, closing = "(", f"){closing}"
+        self._rewriting.wrap(code, node, before + opening, closing + after)
 
     def _iterate(self, use: Use) -> None:
         assert isinstance(use.node, ast.expr)
@@ -196,7 +206,8 @@ class Consumers:
             raise CannotRewrite("its values are turned into columns together with others")
         name = self._noun.removesuffix("s") if self._noun == "outputs" else "sample"
         require_placed(stars[0].value)
-        self._rewriting.wrap(code, stars[0].value, f"({name}.values() for {name} in ", ")")
+        opening, closing = self._keys.around
+        self._rewriting.wrap(code, stars[0].value, f"({opening}{name}{closing} for {name} in ", ")")
 
     def _nothing(self, _: Use) -> None:
         """The use is the same for a dict."""
@@ -208,11 +219,14 @@ def _display(values: list[str], kind: str) -> str:
     return f"({values[0]},)" if len(values) == 1 else f"({', '.join(values)})"
 
 
-def _constant_index(node: ast.expr, num_values: int) -> int | None:
+def constant_index(node: ast.expr, num_values: int | None) -> int | None:
+    """The index from the front that a subscript is written as, if there are as many values; None: there may be any."""
     match node:
         case ast.Constant(value=int() as index) if not isinstance(index, bool):
-            return index if index < num_values else None
+            return index if num_values is None or index < num_values else None
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as index)):
+            if num_values is None:
+                return -index
             return num_values - index if 0 < index <= num_values else None
     return None
 

@@ -151,6 +151,8 @@ def attribute_of(evaluation: Evaluation, owner: Token, name: str) -> Value:
             return frozenset({machine.module(found) if found is not None else machine.external(full)})
         case Super(info, bound):
             return _attribute_of_super(evaluation, info, bound, name)
+        case Box(kind="record", names=names) if name in names:
+            return machine.read_item(owner, name, unit)
         case Box():
             if name == "dataset":
                 return machine.read(("dataset", owner), unit)

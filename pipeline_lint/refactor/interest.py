@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
 from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode
-from pipeline_lint.refactor.tokens import Box, ClassToken, Function, Instance, Token, Value
+from pipeline_lint.refactor.tokens import Box, ClassToken, Function, Instance, Token, Value, has_names
 
 _UNTOLD = frozenset({"forward", "__init__", "__call__", "__getitem__", "__iter__", "<lambda>"})
 """Methods that are called without being named: whoever calls them has their object, and is awake for it."""
@@ -152,9 +152,9 @@ class Interest:
             elif kind == "return":
                 assert isinstance(owner, FunctionInfo)
                 self._returned_by[token].add(owner)
-                if owner in self._targets and isinstance(token, Box):
+                if owner in self._targets and (isinstance(token, Box) or has_names(token)):
                     self._heat(token)
-                    if owner.name.endswith("__getitems__"):
+                    if isinstance(token, Box) and owner.name.endswith("__getitems__"):
                         self._lists.add(token)
                 if token in hot:
                     self.heat_function(owner)

@@ -23,6 +23,8 @@ class Keys:
 
     names: tuple[str, ...]
     spelling: Callable[[ModuleCode, int], str]
+    is_attribute: bool = False
+    """Whether the values are attributes of an object instead of items of a dict."""
     written: dict[ModuleCode, set[int]] = field(default_factory=lambda: defaultdict(set))
     """The keys that each file has come to use."""
 
@@ -32,9 +34,20 @@ class Keys:
         return self.spelling(code, index)
 
     def access(self, code: ModuleCode, expression: str, index: int) -> str:
-        """The value of that index of an output: `outputs[OUTPUT_MU]`."""
-        return f"{expression}[{self.refer(code, index)}]"
+        """The value of that index of an output: `outputs[OUTPUT_MU]`, `outputs.mu`."""
+        key = self.refer(code, index)
+        return f"{expression}.{key}" if self.is_attribute else f"{expression}[{key}]"
+
+    @property
+    def around(self) -> tuple[str, str]:
+        """What makes an expression all of its values in their order: `outputs.values()`, `vars(outputs).values()`."""
+        return ("vars(", ").values()") if self.is_attribute else ("", ".values()")
 
     @property
     def num_values(self) -> int:
         return len(self.names)
+
+
+def literal_keys(names: tuple[str, ...]) -> Keys:
+    """Keys that are written out wherever they are used."""
+    return Keys(names, lambda _, index: f'"{names[index]}"')

@@ -21,6 +21,7 @@ from pipeline_lint.refactor.tokens import (
     Instance,
     ModuleToken,
     Partial,
+    RecordClass,
     Text,
     Token,
     Value,
@@ -366,9 +367,25 @@ def _setattr(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
     return JUST_NOTHING
 
 
+def _named_tuple(evaluation: Evaluation, _: Arguments, node: ast.AST) -> Value:
+    """`namedtuple("Output", ["mu", "logvar"])`, the names also in one text, or with types."""
+    match node:
+        case ast.Call(args=[_, ast.Constant(value=str() as text), *_]):
+            names = tuple(text.replace(",", " ").split())
+        case ast.Call(args=[_, ast.Tuple(elts=elements) | ast.List(elts=elements), *_]):
+            written = [each.elts[0] if isinstance(each, ast.Tuple) and each.elts else each for each in elements]
+            names = tuple(each.value for each in written if isinstance(each, ast.Constant))
+        case _:
+            return JUST_OPAQUE
+    if not names or not all(isinstance(name, str) for name in names):
+        return JUST_OPAQUE
+    return frozenset({evaluation.machine.token(("record", node), lambda: RecordClass(names))})
+
+
 def _dict(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
     machine = evaluation.machine
-    box = machine.box("dict", evaluation.code, node)
+    num_names = len(arguments.keywords) if not arguments.values and not arguments.rest else 0
+    box = machine.box("dict", evaluation.code, node, num_values=num_names)
     for name, value in arguments.keywords.items():
         machine.write_item(box, name, value)
     for value in arguments.values:
@@ -531,6 +548,8 @@ _FUNCTIONS: dict[str, Handler] = {
     "torch.utils.data.random_split": _split,
     "torch.utils.data.dataset.random_split": _split,
     "functools.partial": _partial,
+    "collections.namedtuple": _named_tuple,
+    "typing.NamedTuple": _named_tuple,
     "collections.OrderedDict": _dict,
     "itertools.chain": _chained,
     "itertools.cycle": _iterated,

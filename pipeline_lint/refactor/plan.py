@@ -5,24 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline_lint.diagnostic import Applicability, Fix
-from pipeline_lint.document import UnreadableDocument
-from pipeline_lint.documents import open_document
-from pipeline_lint.facts.membership import dataset_confidence, module_confidence
 from pipeline_lint.facts.project import Project
-from pipeline_lint.parsing import with_deep_stack, without_collector
 from pipeline_lint.refactor.annotations import docstring_of, update_annotation, update_docstring
 from pipeline_lint.refactor.constants import Constants
 from pipeline_lint.refactor.consumers import Consumers
 from pipeline_lint.refactor.doubts import Doubt, doubts_about, foreign_tokens
-from pipeline_lint.refactor.keys import Keys, Style
+from pipeline_lint.refactor.keys import Keys, Style, literal_keys
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.naming import Names, Unnamed, choose_names
-from pipeline_lint.refactor.outputs import Group, Target, elements, find_producer, group_outputs, locate
-from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode, read_code
+from pipeline_lint.refactor.outputs import Group, Target, elements, find_producer, group_outputs
+from pipeline_lint.refactor.program import ModuleCode
+from pipeline_lint.refactor.reading import Reading
 from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, outer_span, place_of
 from pipeline_lint.refactor.tokens import Box
 from pipeline_lint.refactor.uses import Use
@@ -65,23 +62,17 @@ class NamedOutputs:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._machine: Machine | None = None
+        self._reading = project.fact(Reading)
 
     @property
-    def machine(self) -> Machine:
-        """The project after everything of interest was evaluated."""
-        if self._machine is None:
-            codes = without_collector(_read_all, self._project)
-            found = (locate(codes, target) for target in _candidates(self._project))
-            methods = [(producer.info, producer.function) for producer in found if producer is not None]
-            self._machine = without_collector(with_deep_stack, _evaluated, codes, self._project, methods)
-        return self._machine
+    def _machine(self) -> Machine:
+        return self._reading.machine
 
     def propose(self, targets: Sequence[Target], style: Style) -> Mapping[Key, Proposal]:
         """What can be done about each target."""
         if not targets:
             return {}
-        machine = self.machine
+        machine = self._machine
         found = {target.key: find_producer(machine, target) for target in targets}
         producers = [producer for producer in found.values() if producer is not None]
         proposals = {
@@ -110,7 +101,7 @@ class NamedOutputs:
             edits = rewriting.edits()
         except CannotRewrite as refusal:
             return Proposal(refusal=str(refusal))
-        doubts += list(doubts_about(self.machine, group, self._project.exists))
+        doubts += list(doubts_about(self._machine, group, self._project.exists))
         outside = sorted({edit.path for edit in edits} - self._project.given)
         if outside:
             listed = ", ".join(outside[:3]) + (f" and {len(outside) - 3} more" if len(outside) > 3 else "")
@@ -137,7 +128,7 @@ class NamedOutputs:
                 provable.append(use)
         makers = list(dict.fromkeys(site.code for site in sorted(group.sites, key=lambda site: site.code.path)))
         users = [use.code for use in provable if use.kind in _NAMING]
-        constants = Constants(self.machine, rewriting, "SAMPLE" if is_dataset else "OUTPUT")
+        constants = Constants(self._machine, rewriting, "SAMPLE" if is_dataset else "OUTPUT")
         keys = _keys(names, style, constants, makers, users)
         for site in group.sites:
             _rewrite_site(rewriting, site, keys)
@@ -156,50 +147,15 @@ class NamedOutputs:
         return doubts
 
 
-def _candidates(project: Project) -> Iterator[Target]:
-    """All methods whose outputs a rule may want to name."""
-    for summary in project.classes():
-        for name, method in summary.outputs.items():
-            judge = module_confidence if name == "forward" else dataset_confidence
-            if any(output.is_positional for output in method.outputs) and judge(project, summary) is not None:
-                yield Target(summary, name, method.outputs)
-
-
-def _evaluated(
-    codes: Mapping[str, ModuleCode], project: Project, methods: Sequence[tuple[ClassInfo, FunctionInfo]]
-) -> Machine:
-    """Two runs: the first finds the functions that matter, the second knows from the start what the others give."""
-    first = Machine(codes, project.files, methods)
-    first.run()
-    machine = Machine(codes, project.files, methods, first.interest)
-    machine.run()
-    return machine
-
-
 _NAMING = frozenset({"unpack", "subscript", "star"})
 """Kinds of uses that write the keys."""
-
-
-def _read_all(project: Project) -> dict[str, ModuleCode]:
-    codes = {}
-    for path in project.all_paths():
-        data = project.read(path)
-        if data is None:
-            continue
-        try:
-            code = read_code(open_document(path, data))
-        except UnreadableDocument:
-            continue
-        if code is not None:
-            codes[path] = code
-    return codes
 
 
 def _keys(
     names: tuple[str, ...], style: Style, constants: Constants, makers: list[ModuleCode], users: Iterable[ModuleCode]
 ) -> Keys:
     if style is not Style.CONSTANTS:
-        return Keys(names, lambda _, index: f'"{names[index]}"')
+        return literal_keys(names)
     written = constants.declare(names, makers[0], [*makers[1:], *users])
     return Keys(names, lambda code, index: written[code][index])
 

@@ -55,6 +55,15 @@ class FunctionInfo:
         return self.owner is not None and not self.is_static
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A class of results: a named tuple, a dataclass, a `TypedDict`, a `ModelOutput`."""
+
+    kind: str
+    """`tuple`, `dataclass`, `dict`, or `both`: by name and by position."""
+    names: tuple[str, ...]
+
+
 @dataclass(eq=False, slots=True)
 class ClassInfo:
     """A class; `bases` and `methods` are filled when its statement is read."""
@@ -69,6 +78,8 @@ class ClassInfo:
     methods: dict[str, FunctionInfo] = field(default_factory=dict)
     attributes: frozenset[str] = frozenset()
     """Names that its methods give to `self`."""
+    record: Record | None = None
+    """What is known of it if it only holds values under names."""
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -233,7 +244,7 @@ class _Definitions:
             stack.extend(reversed(_children(node)))
 
     def _visit_class(self, node: ast.ClassDef, scope: _Scope) -> None:
-        info = ClassInfo(self._code, node, scope.prefix + node.name, scope.function)
+        info = ClassInfo(self._code, node, scope.prefix + node.name, scope.function, record=_record(node))
         self._code.classes[node] = info
         inner = _Scope(scope.function, info, f"{info.name}.", scope.words, scope.unpacks)
         self._visit_all(node.body, inner)
@@ -321,6 +332,24 @@ def _unpacks(node: ast.AST) -> Iterator[int]:
         case ast.For(target=ast.Tuple(elts=elements)) | ast.comprehension(target=ast.Tuple(elts=elements)):
             yield len(elements)
             yield from (len(each.elts) for each in elements if isinstance(each, ast.Tuple))
+
+
+def _record(node: ast.ClassDef) -> Record | None:
+    """What a class holds, as far as its own statement says it all."""
+    bases = {_dotted(base.value if isinstance(base, ast.Subscript) else base).rpartition(".")[2] for base in node.bases}
+    is_dataclass = any(_dotted(each).rpartition(".")[2] == "dataclass" for each in node.decorator_list)
+    kinds = [_RECORD_BASES[base] for base in bases if base in _RECORD_BASES]
+    if bases - _RECORD_BASES.keys() - {"Generic", "object"} or not (kinds or is_dataclass):
+        return None
+    methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+    kind = kinds[0] if kinds else "dataclass" if methods.isdisjoint({"__getitem__", "__iter__"}) else "both"
+    names = [
+        each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+    ]
+    return Record(kind, tuple(names)) if names else None
+
+
+_RECORD_BASES = {"NamedTuple": "tuple", "TypedDict": "dict", "ModelOutput": "both"}
 
 
 def _dotted(node: ast.AST) -> str:

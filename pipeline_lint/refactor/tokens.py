@@ -98,6 +98,13 @@ class Partial(Token):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class RecordClass(Token):
+    """What `namedtuple("Output", "mu logvar")` makes."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Method(Token):
     """A method that the project does not define: of a container, or inherited from a library's class."""
 
@@ -110,12 +117,14 @@ class Box(Token):
     """A container that one place in the code makes; its contents are cells of the heap."""
 
     kind: str
-    """`tuple`, `list`, `dict`, `sequential`, `loader`, or `iterator`."""
+    """`tuple`, `list`, `dict`, `record`, `sequential`, `loader`, or `iterator`."""
     code: ModuleCode
     node: ast.AST
     is_literal: bool = False
     """Whether the place is a display of which every value is written there: `a, b`, `{"a": a}`."""
     num_values: int = field(default=0)
+    names: tuple[str, ...] = ()
+    """Of a record: the names of its values."""
 
 
 Value = frozenset[Token]
@@ -131,6 +140,13 @@ JUST_NOTHING: Value = frozenset({NOTHING})
 def is_output(token: Token) -> bool:
     """Whether a refactoring may give the container names."""
     return isinstance(token, Box) and token.is_literal
+
+
+def has_names(token: Token) -> bool:
+    """Whether the values of a result are told apart by names."""
+    if isinstance(token, Box):
+        return token.kind in ("dict", "record") and token.num_values > 0
+    return isinstance(token, Instance) and token.info.record is not None
 
 
 def has_outputs(value: Value) -> bool:

@@ -6,10 +6,13 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline_lint.refactor.tokens import EMPTY, UNKNOWN, Value, has_outputs
+from pipeline_lint.refactor.tokens import EMPTY, UNKNOWN, Value, has_names, has_outputs
 
 if TYPE_CHECKING:
     from pipeline_lint.refactor.program import ClassInfo, ModuleCode
+
+
+_BY_POSITION = frozenset({"unpack", "subscript", "star"})
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +45,8 @@ class Uses:
     """Everything noted while the project was evaluated."""
 
     uses: dict[tuple[ast.AST, str], Use] = field(default_factory=dict)
+    named: dict[tuple[ast.AST, str], Use] = field(default_factory=dict)
+    """Unpackings, subscripts and expansions of what has names already."""
     unknown_unpacks: dict[ast.AST, Use] = field(default_factory=dict)
     """Unpackings and constant subscripts of results of what nobody knows, which may be ours."""
     escapes: dict[tuple[ClassInfo, ast.AST], InstanceEscape] = field(default_factory=dict)
@@ -50,7 +55,13 @@ class Uses:
     """Paths of what classes are wrapped in: `torch.nn.DataParallel`."""
 
     def note(self, kind: str, code: ModuleCode, node: ast.AST, value: Value, detail: str = "") -> None:
-        """Notes a use of a value, if that may be a container of named outputs to be."""
+        """Notes a use of a value, if that may be a container of named outputs to be, or has names."""
+        if kind in _BY_POSITION:
+            named = self.named.get((node, kind))
+            if named is not None:
+                named.value |= value
+            elif any(map(has_names, value)):
+                self.named[node, kind] = Use(kind, code, node, value)
         if not has_outputs(value):
             if UNKNOWN in value and kind in ("unpack", "subscript"):
                 self.unknown_unpacks.setdefault(node, Use(kind, code, node, value))

@@ -30,6 +30,8 @@ class Output:
     """For the values of a tuple or list: what each is called in the code."""
     codes: tuple[str, ...] = ()
     """The values as they are written, for messages."""
+    maker: str = ""
+    """The class whose call it is, by its last name: `VAEOutput`."""
     place: Place | None = None
     """Only where a rule may have to show it."""
 
@@ -106,7 +108,9 @@ class Outputs:
             for each in nodes:
                 shape, values = self._shapes.of(each, function)
                 names = tuple(value_name(self._source, value) for value in values)
-                yield each, Output(shape, guards, names, tuple(_written(self._source, value) for value in values))
+                codes = tuple(_written(self._source, value) for value in values)
+                maker = self._shapes.maker(each, function) if shape.kind == "unknown" else ""
+                yield each, Output(shape, guards, names, codes, maker)
 
 
 def _branches(value: cst.BaseExpression) -> Iterator[cst.BaseExpression]:

@@ -14,6 +14,7 @@ import libcst as cst
 
 from pipeline_lint.facts.code.branches import parameter_names
 from pipeline_lint.facts.code.calls import Calls, Operation
+from pipeline_lint.facts.code.names import dotted_name
 from pipeline_lint.source import Source
 
 _GROWING_METHODS = frozenset({"append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update"})
@@ -112,6 +113,14 @@ class Shapes:
                 for call in self._grown(function).get(name, []):
                     if isinstance(call.func, cst.Attribute) and call.func.attr.value == "append":
                         yield from (argument.value for argument in call.args)
+
+    def maker(self, node: cst.BaseExpression, function: cst.FunctionDef) -> str:
+        """What looks like a class whose call the expression is, directly or through a variable; else nothing."""
+        values: list[cst.BaseExpression | None] = [node]
+        if isinstance(node, cst.Name):
+            values = self._assigned(function).get(node.value, [])
+        names = {dotted_name(value.func).rpartition(".")[2] if isinstance(value, cst.Call) else "" for value in values}
+        return next((name for name in names if name[:1].isupper()), "") if len(names) == 1 else ""
 
     def _of_variable(self, name: str, function: cst.FunctionDef, depth: int) -> tuple[Shape, Values]:
         unknown = Shape("unknown", name=name), ()

@@ -1,0 +1,79 @@
+"""The whole project, read and run on paper once, for all that the rules about outputs ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipeline_lint.document import UnreadableDocument
+from pipeline_lint.documents import open_document
+from pipeline_lint.facts.membership import dataset_confidence, module_confidence
+from pipeline_lint.facts.project import Project
+from pipeline_lint.parsing import with_deep_stack, without_collector
+from pipeline_lint.refactor.machine import Machine
+from pipeline_lint.refactor.outputs import Target, locate
+from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode, read_code
+
+
+class Reading:
+    """The project's code and what reaches what in it; ask for it by `project.fact(Reading)`."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._machine: Machine | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """The project after everything of interest was evaluated."""
+        if self._machine is None:
+            codes = without_collector(_read_all, self._project)
+            targets = (*_candidates(self._project), *named_targets(self._project))
+            found = (locate(codes, target) for target in targets)
+            methods = [(producer.info, producer.function) for producer in found if producer is not None]
+            self._machine = without_collector(with_deep_stack, _evaluated, codes, self._project, methods)
+        return self._machine
+
+
+def named_targets(project: Project) -> list[Target]:
+    """The models whose `forward` may give results with names."""
+    return [
+        Target(summary, "forward", method.outputs)
+        for summary in project.classes()
+        if (method := summary.outputs.get("forward")) is not None
+        and any(output.shape.kind == "dict" or output.maker for output in method.outputs)
+        and module_confidence(project, summary) is not None
+    ]
+
+
+def _candidates(project: Project) -> Iterator[Target]:
+    """All methods whose outputs a rule may want to name."""
+    for summary in project.classes():
+        for name, method in summary.outputs.items():
+            judge = module_confidence if name == "forward" else dataset_confidence
+            if any(output.is_positional for output in method.outputs) and judge(project, summary) is not None:
+                yield Target(summary, name, method.outputs)
+
+
+def _evaluated(
+    codes: Mapping[str, ModuleCode], project: Project, methods: Sequence[tuple[ClassInfo, FunctionInfo]]
+) -> Machine:
+    """Two runs: the first finds the functions that matter, the second knows from the start what the others give."""
+    first = Machine(codes, project.files, methods)
+    first.run()
+    machine = Machine(codes, project.files, methods, first.interest)
+    machine.run()
+    return machine
+
+
+def _read_all(project: Project) -> dict[str, ModuleCode]:
+    codes = {}
+    for path in project.all_paths():
+        data = project.read(path)
+        if data is None:
+            continue
+        try:
+            code = read_code(open_document(path, data))
+        except UnreadableDocument:
+            continue
+        if code is not None:
+            codes[path] = code
+    return codes
