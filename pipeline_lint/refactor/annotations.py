@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
+from collections.abc import Callable
 
 from pipeline_lint.refactor.program import FunctionInfo, ModuleCode, dotted
 from pipeline_lint.refactor.rewriting import Rewriting, end_of_line, newline_of
@@ -15,28 +18,70 @@ _LEADING_TYPE = re.compile(
 )
 
 
-def update_annotation(rewriting: Rewriting, function: FunctionInfo, named: str | None = None) -> None:
-    """Makes a tuple's annotation one of a dict; `named` is the class that takes its place."""
+def has_positional_annotation(function: FunctionInfo) -> bool:
+    """Whether the function says that it returns, or yields, a tuple or list."""
+    return _positional_part(function) is not None
+
+
+def update_annotation(
+    rewriting: Rewriting,
+    function: FunctionInfo,
+    named: Callable[[ModuleCode], str] | None = None,
+    *,
+    adds: bool = False,
+) -> None:
+    """Makes a tuple's annotation one of a dict, or of the class that `named` writes.
+
+    With `adds` a function without an annotation gets that of the class.
+    """
     node, code = function.node, function.code
+    if isinstance(node, ast.Lambda):
+        return
+    inner = _positional_part(function)
+    if inner is None:
+        if adds and named is not None and node.returns is None and not function.is_generator:
+            rewriting.insert(code, _end_of_parameters(code, node), f" -> {named(code)}")
+    elif isinstance(inner, ast.Constant):
+        rewriting.replace_node(code, inner, f'"{named(code) if named is not None else "dict"}"')
+    elif named is not None:
+        rewriting.replace_node(code, inner, named(code))
+    else:
+        name = dotted(inner.value if isinstance(inner, ast.Subscript) else inner)
+        rewriting.replace_node(code, inner, _dict_annotation(rewriting, code, inner, name))
+
+
+def _positional_part(function: FunctionInfo) -> ast.expr | None:
+    """The part of an annotation that speaks of the tuple: of an iterator, or a list of samples, that of an item."""
+    node = function.node
     if isinstance(node, ast.Lambda) or node.returns is None:
-        return
-    annotation = node.returns
-    inner, wrapper = annotation, ""
-    if isinstance(annotation, ast.Subscript) and dotted(annotation.value).rpartition(".")[2] in (
-        "Iterator",
-        "Generator",
-        "Iterable",
-    ):
-        inner = annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice
-    name = dotted(inner.value if isinstance(inner, ast.Subscript) else inner)
-    kind = name.rpartition(".")[2]
-    if kind.lower() not in ("tuple", "list"):
-        return
-    del wrapper
-    if named is not None:
-        rewriting.replace_node(code, inner, named)
-        return
-    rewriting.replace_node(code, inner, _dict_annotation(rewriting, code, inner, name))
+        return None
+    part = node.returns
+    holders = _ITERATORS if not function.name.endswith("__getitems__") else (*_ITERATORS, "list", "List", "Sequence")
+    if isinstance(part, ast.Subscript) and dotted(part.value).rpartition(".")[2] in holders:
+        part = part.slice.elts[0] if isinstance(part.slice, ast.Tuple) else part.slice
+    if isinstance(part, ast.Constant):
+        return part if isinstance(part.value, str) and _POSITIONAL_TEXT.match(part.value) else None
+    name = dotted(part.value if isinstance(part, ast.Subscript) else part)
+    return part if name.rpartition(".")[2].lower() in ("tuple", "list") else None
+
+
+_ITERATORS = ("Iterator", "Generator", "Iterable")
+_POSITIONAL_TEXT = re.compile(r"(?:[\w.]+\.)?(?:[Tt]uple|[Ll]ist)\b")
+
+
+def _end_of_parameters(code: ModuleCode, node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The offset behind the parenthesis that closes the parameters."""
+    start, end = code.span(node)
+    text, depth = code.text[start:end], 0
+    line_starts = [0, *(match.end() for match in re.finditer(r"\r\n?|\n", text))]
+    for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
+        if token.type == tokenize.OP and token.string in "([{":
+            depth += 1
+        elif token.type == tokenize.OP and token.string in ")]}":
+            depth -= 1
+            if depth == 0 and token.string == ")":
+                return start + line_starts[token.end[0] - 1] + token.end[1]
+    raise AssertionError(f"{code.path}:{node.lineno} defines a function without parameters")
 
 
 def _dict_annotation(rewriting: Rewriting, code: ModuleCode, node: ast.expr, name: str) -> str:
@@ -67,8 +112,8 @@ def _import_dict(rewriting: Rewriting, code: ModuleCode) -> None:
             return
 
 
-def update_docstring(rewriting: Rewriting, function: FunctionInfo, names: tuple[str, ...]) -> None:
-    """Says in the docstring's section on results that it is a dict, and what its keys are."""
+def update_docstring(rewriting: Rewriting, function: FunctionInfo, names: tuple[str, ...], what: str = "dict") -> None:
+    """Says in the docstring's section on results that it is a dict or what else, and what its keys are."""
     node, code = function.node, function.code
     if isinstance(node, ast.Lambda) or not node.body:
         return
@@ -79,7 +124,8 @@ def update_docstring(rewriting: Rewriting, function: FunctionInfo, names: tuple[
             return
     text = code.text[start:end]
     keys = [f"`{name}`" for name in names]
-    sentence = f"A dict with {', '.join(keys[:-1])} and {keys[-1]}."
+    article = "An" if what.strip("`")[:1] in "AEIOU" else "A"
+    sentence = f"{article} {what} with {', '.join(keys[:-1])} and {keys[-1]}."
     if sentence in text:
         return
     section = _RETURNS.search(text)

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 
-from pipeline_lint.refactor.imports import Importer, is_reachable
+from pipeline_lint.refactor.imports import Importer, find_home
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.program import ModuleCode
 from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, end_of_line, newline_of
@@ -31,7 +31,7 @@ class Constants:
         Raises `CannotRewrite` where no file can hold the constants for all, or a name is taken.
         """
         files = list(dict.fromkeys([maker, *users]))
-        home = self._home(maker, files)
+        home = find_home(self._machine, maker, files)
         names: list[str] = []
         new: list[tuple[str, str]] = []
         for key in keys:
@@ -56,15 +56,6 @@ class Constants:
         if code in self._imports:
             home, names = self._imports[code]
             self._importer.bring(code, home, [name for index, name in names.items() if index in indices])
-
-    def _home(self, maker: ModuleCode, files: list[ModuleCode]) -> ModuleCode:
-        for candidate in files:
-            if all(is_reachable(self._machine, candidate, code) for code in files):
-                return candidate
-        raise CannotRewrite(
-            f"constants in {maker.path} would be imported in a circle by "
-            + ", ".join(code.path for code in files if not is_reachable(self._machine, maker, code))
-        )
 
     def existing(self, code: ModuleCode, key: str) -> str | None:
         """A constant of the file, its own or imported, that holds the key and is called after it."""

@@ -195,7 +195,7 @@ class Consumers:
             raise CannotRewrite("its type is compared with several kinds of containers")
         if self._noun == "batch" and len(classes) < 2:
             raise CannotRewrite("its type is asked for")
-        self._rewriting.replace_node(code, node.args[1], "dict")
+        self._rewriting.replace_node(code, node.args[1], self._keys.class_of(code))
 
     def _columns(self, use: Use) -> None:
         """`zip(*rows)`: each row gives its values."""
@@ -208,6 +208,12 @@ class Consumers:
         require_placed(stars[0].value)
         opening, closing = self._keys.around
         self._rewriting.wrap(code, stars[0].value, f"({opening}{name}{closing} for {name} in ", ")")
+
+    def _len(self, use: Use) -> None:
+        """A dict has a length, an object has attributes."""
+        if self._keys.is_attribute:
+            assert isinstance(use.node, ast.Call)
+            self._rewriting.wrap(use.code, use.node.args[0], "vars(", ")")
 
     def _nothing(self, _: Use) -> None:
         """The use is the same for a dict."""
@@ -306,6 +312,7 @@ _HANDLERS: dict[str, Callable[[Consumers, Use], None]] = {
     "outside": Consumers._outside,
     "isinstance": Consumers._isinstance,
     "columns": Consumers._columns,
+    "len": Consumers._len,
     "return": Consumers._nothing,
 }
 _REFUSALS = {

@@ -11,7 +11,7 @@ from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.outputs import Group
 from pipeline_lint.refactor.program import ClassInfo, ModuleCode
 from pipeline_lint.refactor.rewriting import place_of
-from pipeline_lint.refactor.tokens import NOTHING, Box, ClassToken, Instance
+from pipeline_lint.refactor.tokens import ALL, NOTHING, Box, ClassToken, Instance
 from pipeline_lint.refactor.uses import Use
 
 Doubt = tuple[Place, str]
@@ -50,7 +50,7 @@ def doubts_about(machine: Machine, group: Group, exists: Callable[[str], bool]) 
                 info.code.document.place(*_name_span(info.code, info.node)),
                 f"{name} is constructed nowhere in the project",
             )
-        elif not any(use.kind != "return" for use in group.uses):
+        elif not group.consumers:
             yield (
                 info.code.document.place(*_name_span(info.code, info.node)),
                 f"nothing in the project uses the results of {name}",
@@ -70,6 +70,24 @@ def doubts_about(machine: Machine, group: Group, exists: Callable[[str], bool]) 
     yield from _possible_consumers(machine, group)
 
 
+def is_collated(machine: Machine, group: Group) -> bool:
+    """Whether a loader gives what the group's samples become without a `collate_fn` of the project."""
+    return any(not group.sites.isdisjoint(machine.peek(("item", box, ALL))) for box in machine.boxes("loader"))
+
+
+def doubts_about_objects(machine: Machine, group: Group) -> Iterator[Doubt]:
+    """What does to tuples and dicts something that it does not do to other objects."""
+    for producer in group.producers:
+        info = producer.info
+        for path in sorted(machine.uses.wrapped.get(info, ())):
+            if path.rpartition(".")[2] in _TAKING_APART:
+                place = info.code.document.place(*_name_span(info.code, info.node))
+                yield place, f"`{path.replace('()', '')}` gathers or converts tuples and dicts, but no dataclasses"
+
+
+_TAKING_APART = frozenset({"DataParallel", "prepare", "initialize", "setup"})
+
+
 def _is_blurred(machine: Machine, group: Group, info: ClassInfo) -> bool:
     for token in machine.blurred:
         if isinstance(token, Instance | ClassToken) and info in machine.lineage(token.info):
@@ -85,7 +103,7 @@ def _name_span(code: ModuleCode, node: ast.ClassDef) -> tuple[int, int]:
 
 def _possible_consumers(machine: Machine, group: Group) -> Iterator[Doubt]:
     """Unpackings of as many values of something unknown, which may be the model or the loader."""
-    is_dataset = any(producer.target.method != "forward" for producer in group.producers)
+    is_dataset = group.is_dataset
     num_values = next(iter(group.sites)).num_values
     for use in machine.uses.unknown_unpacks.values():
         if (use.node, use.kind) in machine.uses.uses or use.kind != "unpack":

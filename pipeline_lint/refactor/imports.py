@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.program import ModuleCode
@@ -17,6 +19,20 @@ def is_reachable(machine: Machine, home: ModuleCode, code: ModuleCode) -> bool:
     if _imports(machine, home, code):
         return False
     return bool(machine.importers.get(home)) or _is_without_effects(home)
+
+
+def find_home(machine: Machine, maker: ModuleCode, files: Sequence[ModuleCode]) -> ModuleCode:
+    """The file from which all of `files` may import what is defined there: `maker`, or else the first that can.
+
+    Raises `CannotRewrite` where there is none.
+    """
+    for candidate in dict.fromkeys([maker, *files]):
+        if all(is_reachable(machine, candidate, code) for code in files):
+            return candidate
+    raise CannotRewrite(
+        f"what {maker.path} defined for it would be imported in a circle by "
+        + ", ".join(code.path for code in files if not is_reachable(machine, maker, code))
+    )
 
 
 def _imports(machine: Machine, code: ModuleCode, other: ModuleCode) -> bool:
@@ -84,6 +100,48 @@ class Importer:
         missing = [name for name in names if name not in present]
         if missing:
             self._extend(code, statement, missing)
+
+    def bring_external(self, code: ModuleCode, wanted: Sequence[tuple[str, str]]) -> None:
+        """Imports names from modules outside the project, those of `(module, name)` that the file lacks.
+
+        Raises `CannotRewrite` where a name means something else.
+        """
+        new: dict[int, list[str]] = defaultdict(list)
+        for module, name in wanted:
+            statements = [each for each in code.tree.body if isinstance(each, ast.ImportFrom) and not each.level]
+            same = [each for each in statements if each.module in (module, *_SAME_MODULES.get(module, ()))]
+            if any(item.name == name and item.asname in (None, name) for each in same for item in each.names):
+                continue
+            if name in code.names:
+                raise CannotRewrite(f"{code.path} calls something else `{name}`")
+            own = [each for each in same if each.module == module]
+            if own:
+                self._extend(code, own[0], [name])
+            else:
+                new[_kind_of(module)].append(f"from {module} import {name}")
+        for kind, lines in new.items():
+            self._add_external(code, kind, sorted(lines))
+
+    def _add_external(self, code: ModuleCode, kind: int, lines: list[str]) -> None:
+        """Adds imports behind those of their kind that come before them, or where such ones would stand."""
+        newline = newline_of(code)
+        text = newline.join(lines)
+        block = [each for each in _first_block(code) if _module_of(each) != "__future__"]
+        kinds = [2 if self._is_ours(code, each) else _kind_of(_module_of(each)) for each in block]
+        earlier = [
+            index
+            for index, (each, other) in enumerate(zip(block, kinds, strict=True))
+            if other < kind or (other == kind and (isinstance(each, ast.Import) or code.source(each) < lines[0]))
+        ]
+        if earlier:
+            _, end = code.span(block[earlier[-1]])
+            gap = newline * (1 if kinds[earlier[-1]] == kind else 2)
+            self._rewriting.insert(code, end_of_line(code.text, end), gap + text)
+        elif block:
+            start, _ = code.span(block[0])
+            self._rewriting.insert(code, start, text + newline * (1 if kinds[0] == kind else 2))
+        else:
+            self._rewriting.insert(code, _start_of_code(code), text + newline * 3)
 
     def _existing(self, code: ModuleCode, home: ModuleCode) -> ast.ImportFrom | None:
         """The import at the top of the file that takes names from `home`."""
@@ -170,6 +228,15 @@ class Importer:
             if is_name and self._machine.find_module(name, code) is home:
                 return name
         raise CannotRewrite(f"{code.path} has no way to import {home.path}")
+
+
+_SAME_MODULES = {"typing_extensions": ("typing",), "typing": ("typing_extensions",)}
+"""Modules that have the same names."""
+
+
+def _kind_of(module: str) -> int:
+    """0 for the standard library, 1 for other packages."""
+    return 0 if module.partition(".")[0] in sys.stdlib_module_names else 1
 
 
 def _module_of(statement: ast.Import | ast.ImportFrom) -> str:

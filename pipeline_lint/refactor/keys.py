@@ -1,4 +1,4 @@
-"""How the values are written by name: by constants or by literal keys (`output-style`)."""
+"""How the values are written by name: by constants, by literal keys, or as attributes (`output-style`)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ class Style(enum.Enum):
 
     CONSTANTS = "constants"
     LITERALS = "literals"
+    TYPED_DICT = "typed-dict"
+    DATACLASS = "dataclass"
+
+    @property
+    def has_class(self) -> bool:
+        """Whether outputs get a class of their own."""
+        return self in (Style.TYPED_DICT, Style.DATACLASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,10 @@ class Keys:
     spelling: Callable[[ModuleCode, int], str]
     is_attribute: bool = False
     """Whether the values are attributes of an object instead of items of a dict."""
+    maker: Callable[[ModuleCode], str] | None = None
+    """How a file writes the class whose call takes the place of a dict's display."""
+    noun: str = "dict"
+    """What the output is, for docstrings."""
     written: dict[ModuleCode, set[int]] = field(default_factory=lambda: defaultdict(set))
     """The keys that each file has come to use."""
 
@@ -37,6 +48,10 @@ class Keys:
         """The value of that index of an output: `outputs[OUTPUT_MU]`, `outputs.mu`."""
         key = self.refer(code, index)
         return f"{expression}.{key}" if self.is_attribute else f"{expression}[{key}]"
+
+    def class_of(self, code: ModuleCode) -> str:
+        """How a file writes the class of the output in `isinstance`: `dict`, `VAEOutput`."""
+        return self.maker(code) if self.maker is not None and self.is_attribute else "dict"
 
     @property
     def around(self) -> tuple[str, str]:

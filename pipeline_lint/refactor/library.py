@@ -94,7 +94,7 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
     if arguments.is_decorated:
         return JUST_OPAQUE
     if _PREPARE.search(path):
-        return _prepare(evaluation, arguments, node)
+        return _prepare(evaluation, path, arguments, node)
     if _TRAINER.search(path):
         return _train(evaluation, path, arguments, node)
     root = path.partition(".")[0]
@@ -166,9 +166,13 @@ def _note_wrapped(evaluation: Evaluation, path: str, arguments: Arguments) -> No
             evaluation.machine.uses.wrapped.setdefault(token.info, set()).add(path)
 
 
-def _prepare(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+def _prepare(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.AST) -> Value:
     """Accelerate and the like give back what they are given: one thing, or a tuple of all."""
     values = arguments.values or list(arguments.keywords.values())
+    for value in values:
+        for token in value:
+            if isinstance(token, Instance):
+                evaluation.machine.uses.wrapped.setdefault(token.info, set()).add(path)
     if len(values) == 1:
         return values[0]
     box = evaluation.machine.box("tuple", evaluation.code, node, num_values=len(values))
@@ -329,6 +333,12 @@ def _harmless(_evaluation: Evaluation, _arguments: Arguments, _: ast.AST) -> Val
     return JUST_OPAQUE
 
 
+def _measured(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    if arguments.values:
+        evaluation.machine.uses.note("len", evaluation.code, node, arguments.values[0])
+    return JUST_OPAQUE
+
+
 def _folded(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
     """`sum(x)`, `any(x)`: takes the items of its first argument together."""
     if arguments.values:
@@ -374,10 +384,10 @@ def _named_tuple(evaluation: Evaluation, _: Arguments, node: ast.AST) -> Value:
             names = tuple(text.replace(",", " ").split())
         case ast.Call(args=[_, ast.Tuple(elts=elements) | ast.List(elts=elements), *_]):
             written = [each.elts[0] if isinstance(each, ast.Tuple) and each.elts else each for each in elements]
-            names = tuple(each.value for each in written if isinstance(each, ast.Constant))
+            names = tuple(str(each.value) for each in written if isinstance(each, ast.Constant))
         case _:
             return JUST_OPAQUE
-    if not names or not all(isinstance(name, str) for name in names):
+    if not names:
         return JUST_OPAQUE
     return frozenset({evaluation.machine.token(("record", node), lambda: RecordClass(names))})
 
@@ -534,10 +544,9 @@ _BUILTINS: dict[str, Handler] = {
     "max": _extreme,
     "min": _extreme,
     "any": _iterated,
+    "len": _measured,
     "all": _iterated,
-    **dict.fromkeys(
-        ["len", "print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless
-    ),
+    **dict.fromkeys(["print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless),
 }
 _FUNCTIONS: dict[str, Handler] = {
     "torch.nn.Sequential": _sequential,

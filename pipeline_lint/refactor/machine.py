@@ -238,6 +238,10 @@ class Machine:
         key = ("box", node, kind, part)
         return self._token(key, lambda: Box(kind, code, node, is_literal, num_values))  # type: ignore[return-value]
 
+    def boxes(self, kind: str) -> list[Box]:
+        """All containers of a kind that were made."""
+        return [token for token in self._tokens.values() if isinstance(token, Box) and token.kind == kind]
+
     def token(self, key: Hashable, make: Callable[[], Token]) -> Token:
         return self._token(key, make)
 

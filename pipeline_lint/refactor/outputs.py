@@ -52,6 +52,21 @@ class Group:
     sites: set[Box]
     uses: list[Use]
 
+    @property
+    def consumers(self) -> list[Use]:
+        """The uses that take values."""
+        return [use for use in self.uses if use.kind not in ("return", "len")]
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether the outputs are samples."""
+        return any(producer.target.method != "forward" for producer in self.producers)
+
+    @property
+    def noun(self) -> str:
+        """What a variable with one of the outputs is called."""
+        return "batch" if self.is_dataset else "outputs"
+
 
 def locate(codes: Mapping[str, ModuleCode], target: Target) -> Producer | None:
     """The method's code; None where it is out of reach."""

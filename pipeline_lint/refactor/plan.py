@@ -10,16 +10,22 @@ from dataclasses import dataclass
 
 from pipeline_lint.diagnostic import Applicability, Fix
 from pipeline_lint.facts.project import Project
-from pipeline_lint.refactor.annotations import docstring_of, update_annotation, update_docstring
+from pipeline_lint.refactor.annotations import (
+    docstring_of,
+    has_positional_annotation,
+    update_annotation,
+    update_docstring,
+)
 from pipeline_lint.refactor.constants import Constants
 from pipeline_lint.refactor.consumers import Consumers
-from pipeline_lint.refactor.doubts import Doubt, doubts_about, foreign_tokens
+from pipeline_lint.refactor.doubts import Doubt, doubts_about, doubts_about_objects, foreign_tokens, is_collated
 from pipeline_lint.refactor.keys import Keys, Style, literal_keys
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.naming import Names, Unnamed, choose_names
 from pipeline_lint.refactor.outputs import Group, Target, elements, find_producer, group_outputs
-from pipeline_lint.refactor.program import ModuleCode
+from pipeline_lint.refactor.program import FunctionInfo, ModuleCode
 from pipeline_lint.refactor.reading import Reading
+from pipeline_lint.refactor.result_class import ResultClass
 from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, outer_span, place_of
 from pipeline_lint.refactor.tokens import Box
 from pipeline_lint.refactor.uses import Use
@@ -95,6 +101,8 @@ class NamedOutputs:
         names = _names_of(group)
         if isinstance(names, Unnamed):
             return Proposal(refusal=names.reason)
+        if style is Style.DATACLASS and is_collated(self._machine, group):
+            return Proposal(refusal="a `DataLoader` collates no dataclasses; the style `typed-dict` has classes, too")
         rewriting = Rewriting()
         try:
             doubts = self._rewrite(rewriting, group, names, style)
@@ -102,6 +110,8 @@ class NamedOutputs:
         except CannotRewrite as refusal:
             return Proposal(refusal=str(refusal))
         doubts += list(doubts_about(self._machine, group, self._project.exists))
+        if style is Style.DATACLASS:
+            doubts += list(doubts_about_objects(self._machine, group))
         outside = sorted({edit.path for edit in edits} - self._project.given)
         if outside:
             listed = ", ".join(outside[:3]) + (f" and {len(outside) - 3} more" if len(outside) > 3 else "")
@@ -110,54 +120,97 @@ class NamedOutputs:
                 doubts=tuple(doubts),
             )
         applicability = Applicability.UNSAFE if doubts else Applicability.SAFE
-        num_uses = sum(use.kind != "return" for use in group.uses)
+        num_uses = len(group.consumers)
         listed = ", ".join(f"`{name}`" for name in names)
         places = f"{num_uses} place{'s' if num_uses != 1 else ''}"
-        message = f"Return a dict with {listed} and take its values by name in {places}"
+        what = {Style.TYPED_DICT: "typed dict", Style.DATACLASS: "dataclass"}.get(style, "dict")
+        message = f"Return a {what} with {listed} and take its values by name in {places}"
         return Proposal(Fix(applicability, message, edits), doubts=_distinct(doubts), names=names)
 
     def _rewrite(self, rewriting: Rewriting, group: Group, names: tuple[str, ...], style: Style) -> list[Doubt]:
         """Collects all edits; returns the uses that stay as they are."""
-        is_dataset = any(producer.target.method != "forward" for producer in group.producers)
-        provable, doubts = [], []
-        for use in group.uses:
-            foreign = foreign_tokens(use, group) if use.kind != "return" else None
-            if foreign is not None:
-                doubts.append((place_of(use.code, use.node), foreign))
-            else:
-                provable.append(use)
-        makers = list(dict.fromkeys(site.code for site in sorted(group.sites, key=lambda site: site.code.path)))
-        users = [use.code for use in provable if use.kind in _NAMING]
-        constants = Constants(self._machine, rewriting, "SAMPLE" if is_dataset else "OUTPUT")
-        keys = _keys(names, style, constants, makers, users)
+        provable, doubts = _provable(group, style)
+        functions = _annotated(group, provable)
+        constants = Constants(self._machine, rewriting, "SAMPLE" if group.is_dataset else "OUTPUT")
+        keys = self._keys(rewriting, constants, _Named(group, names, style, functions, provable))
         for site in group.sites:
             _rewrite_site(rewriting, site, keys)
-        for producer in group.producers:
-            update_annotation(rewriting, producer.function)
-            update_docstring(rewriting, producer.function, names)
+        own = {producer.function: producer.target.method for producer in group.producers}
+        for function in functions:
+            adds = own.get(function) in ("forward", "__getitem__")
+            update_annotation(rewriting, function, keys.maker, adds=adds)
+        for function in own:
+            update_docstring(rewriting, function, names, keys.noun)
         kind = "tuple" if any(site.kind == "tuple" for site in group.sites) else "list"
-        noun = "batch" if is_dataset else "outputs"
-        consumers = Consumers(rewriting, keys, noun=noun, kind=kind)
+        consumers = Consumers(rewriting, keys, noun=group.noun, kind=kind)
         for use in provable:
-            doubt = _rewrite_use(rewriting, consumers, use, group)
+            doubt = _rewrite_use(consumers, use)
             if doubt is not None:
                 doubts.append(doubt)
         for code, indices in keys.written.items():
             constants.bring(code, indices)
         return doubts
 
+    def _keys(self, rewriting: Rewriting, constants: Constants, named: _Named) -> Keys:
+        names = named.names
+        if not named.style.has_class:
+            if named.style is Style.LITERALS:
+                return literal_keys(names)
+            makers = sorted({site.code for site in named.group.sites}, key=lambda code: code.path)
+            users = [use.code for use in named.uses if use.kind in _NAMING]
+            written = constants.declare(names, makers[0], [*makers[1:], *users])
+            return Keys(names, lambda code, index: written[code][index])
+        result_class = ResultClass(self._machine, rewriting, named.style)
+        result_class.declare(named.group, names, named.functions)
+        is_attribute = named.style is Style.DATACLASS
+
+        def spelling(_: ModuleCode, index: int) -> str:
+            return names[index] if is_attribute else f'"{names[index]}"'
+
+        return Keys(names, spelling, is_attribute, result_class.refer, f"`{result_class.name}`")
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A group with the names of its values."""
+
+    group: Group
+    names: tuple[str, ...]
+    style: Style
+    functions: Sequence[FunctionInfo]
+    """Those whose annotations speak of it."""
+    uses: Sequence[Use]
+
+
+def _provable(group: Group, style: Style) -> tuple[list[Use], list[Doubt]]:
+    """The uses of nothing but the group's outputs, and what the others may get besides."""
+    provable, doubts = [], []
+    for use in group.uses:
+        if use.kind == "len" and style is not Style.DATACLASS:
+            # A dict has as many keys as the tuple had values.
+            continue
+        foreign = foreign_tokens(use, group) if use.kind != "return" else None
+        if foreign is not None:
+            doubts.append((place_of(use.code, use.node), foreign))
+        else:
+            provable.append(use)
+    return provable, doubts
+
+
+def _annotated(group: Group, uses: Iterable[Use]) -> list[FunctionInfo]:
+    """The producers, and the functions that pass their outputs on and say so."""
+    functions = [producer.function for producer in group.producers]
+    for use in uses:
+        function = use.code.functions.get(use.node) if use.kind == "return" else None
+        if function is None or function in functions or not group.sites.issuperset(use.value):
+            continue
+        if has_positional_annotation(function):
+            functions.append(function)
+    return functions
+
 
 _NAMING = frozenset({"unpack", "subscript", "star"})
 """Kinds of uses that write the keys."""
-
-
-def _keys(
-    names: tuple[str, ...], style: Style, constants: Constants, makers: list[ModuleCode], users: Iterable[ModuleCode]
-) -> Keys:
-    if style is not Style.CONSTANTS:
-        return literal_keys(names)
-    written = constants.declare(names, makers[0], [*makers[1:], *users])
-    return Keys(names, lambda code, index: written[code][index])
 
 
 def _names_of(group: Group) -> tuple[str, ...] | Unnamed:
@@ -186,20 +239,22 @@ def _distinct(doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
 
 
 def _rewrite_site(rewriting: Rewriting, site: Box, keys: Keys) -> None:
-    """`return a, b` becomes `return {A: a, B: b}`, with its line breaks and comments."""
+    """`return a, b` becomes `return {A: a, B: b}` or `return VAEOutput(a=a, b=b)`; line breaks and comments stay."""
     code = site.code
     start, end = code.span(site.node)
+    opening, closing = ("{", "}") if keys.maker is None else (f"{keys.maker(code)}(", ")")
     opened = code.text[start] in "([" and code.text[end - 1] in ")]" and _is_bracketed(code, site)
     if opened:
-        rewriting.replace(code, start, start + 1, "{")
-        rewriting.replace(code, end - 1, end, "}")
+        rewriting.replace(code, start, start + 1, opening)
+        rewriting.replace(code, end - 1, end, closing)
     else:
-        rewriting.insert(code, start, "{")
+        rewriting.insert(code, start, opening)
     for index, element in enumerate(elements(site)):
         first, _ = outer_span(code, element)
-        rewriting.insert(code, max(first, start), f"{keys.refer(code, index)}: ")
+        key = f"{keys.refer(code, index)}: " if keys.maker is None else f"{keys.names[index]}="
+        rewriting.insert(code, max(first, start), key)
     if not opened:
-        rewriting.insert(code, end, "}")
+        rewriting.insert(code, end, closing)
 
 
 def _is_bracketed(code: ModuleCode, site: Box) -> bool:
@@ -209,13 +264,7 @@ def _is_bracketed(code: ModuleCode, site: Box) -> bool:
     return start < first and (code.text[start] == "[" or outer_span(code, elements(site)[0])[0] > start)
 
 
-def _rewrite_use(rewriting: Rewriting, consumers: Consumers, use: Use, group: Group) -> Doubt | None:
-    if use.kind == "return":
-        function = use.code.functions.get(use.node)
-        is_whole = all(token in group.sites for token in use.value)
-        if function is not None and is_whole and function not in [each.function for each in group.producers]:
-            update_annotation(rewriting, function)
-        return None
+def _rewrite_use(consumers: Consumers, use: Use) -> Doubt | None:
     try:
         consumers.rewrite(use)
     except CannotRewrite as reason:

@@ -66,8 +66,9 @@ class TupleReturningForward(ProjectRule):
         `torch.autograd.Function`, whose tuples autograd demands.
     Fix:
         Safe: a dict in place of the tuple, and every use of the result in the whole project rewritten with it, as one
-        change over all its files. The keys are named as the values are in the code (`output-style`: module-level
-        constants, or literals).
+        change over all its files. The keys are named as the values are in the code. `output-style` says how
+        they are written: as module-level constants, as literals, or as the fields of a `TypedDict` or a dataclass
+        (`constants`, `literals`, `typed-dict`, `dataclass`).
         Unsafe: where the model is handed to code that the project does not show, can be imported from an installed
         package, or is used nowhere, and where a use is not understood: the message lists the places to look at, and
         those are not rewritten.

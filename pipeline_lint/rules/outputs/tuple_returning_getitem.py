@@ -60,8 +60,9 @@ class TupleReturningGetitem(ProjectRule):
         `[tool.pipeline-lint.tuple-returning-getitem]` the customary pairs of input and target.
     Fix:
         Safe: a dict in place of the tuple, and every loop over the dataset and its loaders rewritten with it, as one
-        change over all files. The keys are named as the values are in the code (`output-style`: module-level
-        constants, or literals).
+        change over all files. The keys are named as the values are in the code. `output-style` says how they are
+        written: as module-level constants, as literals, as the fields of a `TypedDict`, or of a dataclass where no
+        loader collates the samples (`constants`, `literals`, `typed-dict`, `dataclass`).
         Unsafe: where the dataset is handed to code that the project does not show, or a use is not understood: the
         message lists the places to look at, and those are not rewritten.
         None: where a value has no honest name, paths differ in length or names, or users contradict each other.
