@@ -1,7 +1,7 @@
 """Runs the fault matrix and writes faults.md. `python -m benchmarks.faults [--seeds N] [--peers N] [--only FAULT]`.
 
-The guard is tried in every architecture; its peers, most of which are slow, in some that are drawn for each fault by
-a fixed seed, and the guard is counted on those once more. What an interrupted run has found is kept.
+The guard is tried in every architecture. With `--peers` below their number its peers are tried in some that are drawn
+for each fault by a fixed seed, and the guard is counted on those once more. What an interrupted run has found is kept.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ GUARD = "runtime_guard"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1, help="places of each fault in each architecture")
-    parser.add_argument("--peers", type=int, default=2, help="architectures for the peers, of each fault")
+    parser.add_argument("--seeds", type=int, default=2, help="places of each fault in each architecture")
+    parser.add_argument(
+        "--peers", type=int, default=len(ARCHITECTURES), help="architectures for the peers, of each fault"
+    )
     parser.add_argument("--only", action="append", help="a fault, several times for several")
     parser.add_argument("--dry", action="store_true", help="print, do not write the page, and keep what was found")
     arguments = parser.parse_args()

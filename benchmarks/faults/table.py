@@ -18,10 +18,13 @@ ASPECTS = ("step", "module", "operation", "line")
 
 _INTRODUCTION = """\
 Written by `make faults`. {num_faults} kinds of fault in {num_architectures} architectures ({architectures}), each at
-{num_seeds} that {are} drawn: {num_cases} cases with exact step, module, operation and line known. Its peers, which are
-slow, are tried on {num_shared} of them, in architectures that are drawn for each fault by a fixed seed. A cell says how
-many cases a tool names right, and in brackets how many it names wrong; a module, operation or line counts only when the
-step is right. The faults are in `tests/runtime_guard/faults/`."""
+{num_seeds} that {are} drawn: {num_cases} cases with exact step, module, operation and line known. {peers} A cell
+says how many cases a tool names right, and in brackets how many it names wrong; a module, operation or line counts only
+when the step is right. The faults are in `tests/runtime_guard/faults/`."""
+
+_SAMPLED = """\
+Its peers are tried on {num_shared} of them, in
+architectures that are drawn for each fault by a fixed seed."""
 
 _REMARKS = """\
 Anomaly mode sees NaN only, and only in backward: of a NaN from the forward pass it names a victim. Forward hooks see
@@ -90,6 +93,8 @@ def write(
     of_guard = [result for result in results if result.tool == tools[0]]
     guard = _tally(of_guard)
     wrong = [result for result in of_guard if result.complaint]
+    num_shared = sum(result.cell in shared for result in of_guard)
+    is_whole = num_shared == len(of_guard)
     num_seeds = len({seed for _, _, seed in cells})
     lines = [
         "# Injected faults",
@@ -101,16 +106,16 @@ def write(
             num_seeds="one place" if num_seeds == 1 else f"{num_seeds} places",
             are="is" if num_seeds == 1 else "are",
             num_cases=guard.possible["step"],
-            num_shared=sum(result.cell in shared for result in of_guard),
+            peers="Its peers are tried on the same." if is_whole else _SAMPLED.format(num_shared=num_shared),
         ),
         "",
         f"Measured with torch {torch.__version__} on {machine_in_words()}.",
         "",
         "| tool | step | module | operation | line | before anything was wrong |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
-        _row(f"{tools[0]}, all cases", guard),
+        _row(tools[0] if is_whole else f"{tools[0]}, all cases", guard),
     ]
-    for tool in tools:
+    for tool in tools[is_whole:]:
         rows = [result for result in results if result.tool == tool and result.cell in shared]
         lines.append(_row(tool, _tally(rows)))
     lines += [
