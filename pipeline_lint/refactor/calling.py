@@ -195,7 +195,7 @@ def note_handed(
     if has_outputs(value):
         machine.uses.note("outside" if to_library else "escape", code, node, value, receiver)
     for token in value:
-        if isinstance(token, Instance) and not to_library:
+        if isinstance(token, Instance | ClassToken) and not to_library:
             machine.uses.escape(token.info, code, node, receiver)
         elif isinstance(token, Box) and not is_output(token):
             inside = machine.read_items(token, evaluation.unit)

@@ -36,7 +36,7 @@ class Constants:
         new: list[tuple[str, str]] = []
         for key in keys:
             existing = self.existing(home, key)
-            name = existing or self._new_name(home, key)
+            name = existing or self._new_name(home, files, key)
             names.append(name)
             if existing is None:
                 new.append((name, key))
@@ -66,12 +66,16 @@ class Constants:
                     return name
         return None
 
-    def _new_name(self, home: ModuleCode, key: str) -> str:
+    def _new_name(self, home: ModuleCode, files: Iterable[ModuleCode], key: str) -> str:
+        """A name that is free in the home and, if there is such a one, in all files."""
         name = f"{self._prefix}_{_spelled(key)}"
-        for candidate in (name, f"{name}_KEY"):
-            if candidate not in home.names:
+        candidates = [each for each in (name, f"{name}_KEY") if each not in home.names]
+        for candidate in candidates:
+            if not any(candidate in code.names for code in files):
                 return candidate
-        raise CannotRewrite(f"{home.path} calls something else `{name}`")
+        if not candidates:
+            raise CannotRewrite(f"{home.path} calls something else `{name}`")
+        return candidates[0]
 
     def _define(self, home: ModuleCode, new: list[tuple[str, str]]) -> None:
         """Puts the constants below the imports, or to those that are there."""

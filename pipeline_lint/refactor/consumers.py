@@ -34,7 +34,8 @@ class Consumers:
             raise CannotRewrite(
                 _REFUSALS.get(kind, "it is used in a way that is not followed").format(method or use.detail)
             )
-        handler(self, use)
+        with self._rewriting.undone_on_refusal():
+            handler(self, use)
 
     def _unpack(self, use: Use) -> None:
         code, target = use.code, use.node
@@ -108,20 +109,33 @@ class Consumers:
                 raise CannotRewrite("a comprehension unpacks it into more than names")
             replaced[each.id] = self._keys.access(code, name, indices[0])
         self._rewriting.replace_node(code, target, name)
-        for node in _scope_of(comprehension, holder):
-            if isinstance(node, ast.Name) and node.id in replaced:
-                if not isinstance(node.ctx, ast.Load) or _is_rebound(code, node, comprehension):
-                    raise CannotRewrite(f"a comprehension gives `{node.id}` several meanings")
-                self._rewriting.replace_node(code, node, replaced[node.id])
+        nodes = [
+            each for each in _scope_of(comprehension, holder) if isinstance(each, ast.Name) and each.id in replaced
+        ]
+        rebound = {each.id for each in nodes if not isinstance(each.ctx, ast.Load)}
+        for node in nodes:
+            if not isinstance(node.ctx, ast.Load):
+                continue
+            if node.id in rebound or _is_rebound(code, node, comprehension):
+                raise CannotRewrite(f"a comprehension gives `{node.id}` several meanings")
+            self._rewriting.replace_node(code, node, replaced[node.id])
 
     def _free_name(self, code: ModuleCode, node: ast.AST) -> str:
-        """A name for the whole output that nothing around `node` has."""
+        """A name for the whole output that nothing around `node` has, nor another output in its statement."""
         function: FunctionInfo | None = code.function_of(node)
+        is_variable = not any(isinstance(each, ast.comprehension) for each in code.ancestors(node))
+        if is_variable and "locals" in (code.mentioned if function is None else function.words):
+            raise CannotRewrite("`locals()` would show the new variable")
         while function is not None and function.outer is not None:
             function = function.outer
         names = code.names if function is None else _names_in(function.node)
-        for candidate in (self._noun, f"model_{self._noun}", f"named_{self._noun}", f"{self._noun}_by_name"):
-            if candidate not in names:
+        chosen = code.chosen_names[code.statement_of(node)]
+        for candidate in (
+            *(self._noun, f"model_{self._noun}", f"named_{self._noun}", f"{self._noun}_by_name"),
+            *(f"{self._noun}_{number}" for number in range(2, 10)),
+        ):
+            if candidate not in names and candidate not in {name for each, name in chosen.items() if each is not node}:
+                chosen[node] = candidate
                 return candidate
         raise CannotRewrite(f"no free name is left for it (`{self._noun}` is taken)")
 

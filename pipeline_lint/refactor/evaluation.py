@@ -65,7 +65,7 @@ def _parameters(machine: Machine, function: FunctionInfo) -> Variables:
     positional = [*arguments.posonlyargs, *arguments.args]
     for each in [*positional, *arguments.kwonlyargs]:
         value = machine.read(("parameter", function, each.arg), function)
-        for fixture in machine.fixtures.get(each.arg, ()):
+        for fixture in machine.fixtures_for(function, each.arg):
             value |= result_of(machine, fixture, function)
         variables[each.arg] = value
     for extra, kind in ((arguments.vararg, "tuple"), (arguments.kwarg, "dict")):

@@ -75,7 +75,10 @@ def global_value(evaluation: Evaluation, code: ModuleCode, name: str) -> Value:
     value = machine.read(("global", code, name), evaluation.unit)
     if value or code not in machine.star_imports:
         return value
-    return _from_stars(evaluation, code, name, {code})
+    value = _from_stars(evaluation, code, name, {code})
+    if value:
+        machine.settle(("global", code, name))
+    return value
 
 
 def _from_stars(evaluation: Evaluation, code: ModuleCode, name: str, seen: set[ModuleCode]) -> Value:
@@ -321,7 +324,7 @@ def _operation(evaluation: Evaluation, node: ast.BinOp) -> Value:
             return frozenset({box}) | unknown
         if instances:
             # Datasets that are added up.
-            return instances | JUST_OPAQUE
+            return instances if instances == left | right else instances | JUST_OPAQUE
     return JUST_OPAQUE
 
 

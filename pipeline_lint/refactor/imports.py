@@ -32,6 +32,7 @@ def find_home(machine: Machine, maker: ModuleCode, files: Sequence[ModuleCode]) 
     raise CannotRewrite(
         f"what {maker.path} defined for it would be imported in a circle by "
         + ", ".join(code.path for code in files if not is_reachable(machine, maker, code))
+        + "; with `output-style` set to `literals` nothing is imported"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
-from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode
+from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode, dotted
 from pipeline_lint.refactor.tokens import Box, ClassToken, Function, Instance, Token, Value, has_names
 
 _UNTOLD = frozenset({"forward", "__init__", "__call__", "__getitem__", "__iter__", "<lambda>"})
@@ -37,8 +37,10 @@ class Interest:
         self._class_tokens: dict[ClassInfo, set[Token]] = defaultdict(set)
         self.subclasses: dict[ClassInfo, set[ClassInfo]] = defaultdict(set)
         self._mentions: dict[str, list[FunctionInfo]] = defaultdict(list)
+        self._named: dict[str, list[FunctionInfo]] = defaultdict(list)
         for code in codes:
             for function in code.functions.values():
+                self._named[function.name.rpartition(".")[2]].append(function)
                 for word in function.words:
                     self._mentions[word].append(function)
 
@@ -61,12 +63,19 @@ class Interest:
             self.awake.add(function)
             self._wake(function)
 
+    def _rouse_decorators(self, decorators: Iterable[str]) -> None:
+        """Wakes what decorates something of interest: it may register it, by a function that it makes."""
+        for decorator in decorators:
+            for function in self._named.get(decorator.rpartition(".")[2], ()):
+                self.rouse(function)
+
     def track(self, info: ClassInfo) -> None:
         """Everything about a class is of interest: who makes it, holds it, inherits it."""
         if info in self._tracked:
             return
         self._tracked.add(info)
         self.add_word(info.name.rpartition(".")[2])
+        self._rouse_decorators(map(dotted, info.node.decorator_list))
         for token in list(self._class_tokens[info]):
             self._heat(token)
         for method in info.methods.values():
@@ -97,6 +106,7 @@ class Interest:
             return
         self._hot_functions.add(function)
         self.rouse(function)
+        self._rouse_decorators(function.decorators)
         name = function.name.rpartition(".")[2]
         if name not in _UNTOLD:
             self.add_word(name)

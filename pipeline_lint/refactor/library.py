@@ -92,6 +92,9 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
             # Nothing yet is not the same as nothing of ours.
             return ours if ours or not kept else JUST_OPAQUE
     if arguments.is_decorated:
+        if path.partition(".")[0] not in _HARMLESS_ROOTS:
+            # A registry elsewhere, perhaps, that makes models by their names.
+            calling.hand_over(evaluation, arguments, f"`{path.replace('()', '')}`")
         return JUST_OPAQUE
     if _PREPARE.search(path):
         return _prepare(evaluation, path, arguments, node)

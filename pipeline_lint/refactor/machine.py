@@ -121,6 +121,8 @@ class Machine:
             names = [each.arg for each in _arguments(function.node.args)]
             for index, name in enumerate(names):
                 is_bound = index == 0 and function.is_method
+                if not is_bound and self.fixtures_for(function, name):
+                    continue
                 value = self._own_instances(function) if is_bound else JUST_UNKNOWN
                 self.write(("parameter", function, name), value)
             self._enqueue(function)
@@ -137,6 +139,13 @@ class Machine:
         having = [each for each in makers if self.method(each, name) is function]
         return frozenset(self.instance(each) for each in having or [owner])
 
+    def fixtures_for(self, function: FunctionInfo, name: str) -> list[FunctionInfo]:
+        """What pytest calls for a parameter of a test, or of a fixture."""
+        is_test = function.name.rpartition(".")[2].startswith("test")
+        if is_test or any(each.rpartition(".")[2] == "fixture" for each in function.decorators):
+            return self.fixtures.get(name, [])
+        return []
+
     def call(self, function: FunctionInfo) -> None:
         """Notes that something calls a function."""
         if function not in self._called:
@@ -151,6 +160,10 @@ class Machine:
         if not value and missing and key not in self._missing:
             self._missing[key] = missing
         return value
+
+    def settle(self, key: Key) -> None:
+        """Notes that a cell is empty because its value comes from elsewhere, not because nobody knows it."""
+        self._missing.pop(key, None)
 
     def peek(self, key: Key) -> Value:
         return self._cells.get(key, EMPTY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -96,6 +97,8 @@ class ModuleCode:
         self.functions: dict[ast.AST, FunctionInfo] = {}
         self.classes: dict[ast.AST, ClassInfo] = {}
         self.format_strings: list[ast.JoinedStr] = []
+        self.chosen_names: dict[ast.stmt, dict[ast.AST, str]] = defaultdict(dict)
+        """The new variables of fixes, by the statement and the target in whose place they stand."""
         self._is_ascii = self.text.isascii()
         self._format_strings: list[tuple[int, int, str]] | None = None
         _Definitions(self).read(tree)

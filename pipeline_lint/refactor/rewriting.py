@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pipeline_lint.diagnostic import Edit, Place
 from pipeline_lint.refactor.format_strings import UNPLACED
@@ -31,6 +32,17 @@ class Rewriting:
         edit = (start, end, text)
         if edit not in self._edits[code]:
             self._edits[code].append(edit)
+
+    @contextmanager
+    def undone_on_refusal(self) -> Iterator[None]:
+        """Takes back what was collected within, where `CannotRewrite` ends it."""
+        before = {code: len(edits) for code, edits in self._edits.items()}
+        try:
+            yield
+        except CannotRewrite:
+            for code, edits in self._edits.items():
+                del edits[before.get(code, 0) :]
+            raise
 
     def replace_node(self, code: ModuleCode, node: ast.AST, text: str) -> None:
         require_placed(node)
