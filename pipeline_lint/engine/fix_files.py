@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ def fix_files(
 
     `unsafe` overrides the settings' `unsafe-fixes`. `contents` holds files that are not to be read from the disk.
     """
-    checker = Checker(resolver, options)
+    checker = Checker(resolver, dataclasses.replace(options, remembers=True))
     overlay = dict(contents or {})
     fixed = Fixed()
     counts: Counter[str] = Counter()

@@ -77,13 +77,15 @@ class Trial:
         return {**self._at_fault_alone(candidates[:middle]), **self._at_fault_alone(candidates[middle:])}
 
     def _try(self, edits: Sequence[Edit]) -> bytes | Fault:
-        from pipeline_lint.parsing import UnparsableSource, parse
+        from pipeline_lint.parsing import UnparsableSource, looks_compilable, parse
 
         path = self._document.path
         try:
             data = self._document.splice(edits)
             document = open_document(path, data)
-            parse(document)
+            # LibCST is asked only when the ten times faster compiler refuses.
+            if not looks_compilable(document.text):
+                parse(document)
         except UnencodableEdit as error:
             return Fault(f"{path}: {error}")
         except UnreadableDocument as error:

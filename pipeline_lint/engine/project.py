@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pipeline_lint.engine.dependencies import Dependency, file_digest, folder_di
 from pipeline_lint.engine.files import discover
 from pipeline_lint.engine.find_files import file_options
 from pipeline_lint.engine.result import FileResult, Outcome
-from pipeline_lint.engine.roots import project_root
+from pipeline_lint.engine.roots import MARKERS, deepest_folder, project_root
 from pipeline_lint.engine.suppress import UNUSED_CODE, apply_suppressions, matches_selector
 from pipeline_lint.facts.project import Project
 from pipeline_lint.parsing import with_deep_stack
@@ -59,6 +60,9 @@ class SummaryLoader:
 
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
+        """What the findings depend on besides the given files; nothing where no cache asks for it."""
+        if self._cache is None:
+            return ()
         others = self._read - set(self._given)
         contents = [Dependency(path, file_digest(path)) for path in sorted(others.union(self._loaded))]
         folders = [Dependency(self._searched, folder_digest(self._searched))] if self._searched is not None else []
@@ -80,8 +84,11 @@ class SummaryLoader:
             return list(self._contents)
         first = Path(self._given[0])
         root = project_root(self._given)
-        self._searched = str(root)
-        found = discover([str(root)], file_options(self._settings)).files
+        self._note_markers(root)
+        found = self._search(root)
+        if {os.path.abspath(path) for path in found}.isdisjoint(map(os.path.abspath, self._given)):  # noqa: PTH100
+            # The project around them ignores these files: they are none of its.
+            found = self._search(deepest_folder(self._given))
         known = {os.path.abspath(path): path for path in (*self._given, *self._contents)}  # noqa: PTH100
         paths = []
         for path in found:
@@ -89,6 +96,19 @@ class SummaryLoader:
             named = known.get(place)
             paths.append(named if named is not None else place if first.is_absolute() else os.path.relpath(place))
         return paths
+
+    def _note_markers(self, root: Path) -> None:
+        """Notes that no folder below the root calls itself a project, so that a cached outcome ends when one does."""
+        below = deepest_folder(self._given)
+        for folder in (below, *below.parents):
+            for marker in MARKERS:
+                self.exists(str(folder / marker))
+            if folder == root:
+                break
+
+    def _search(self, root: Path) -> list[str]:
+        self._searched = str(root)
+        return discover([str(root)], file_options(self._settings)).files
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder at an absolute path."""
@@ -126,13 +146,18 @@ class SummaryLoader:
         return result
 
 
-def conclude(settings: Settings, results: Mapping[str, FileResult], loader: SummaryLoader) -> Outcome:
-    """From the results of single files to the findings of a run."""
+def conclude(
+    settings: Settings, results: Mapping[str, FileResult], loader: SummaryLoader, memory: dict[object, Any]
+) -> Outcome:
+    """From the results of single files to the findings of a run.
+
+    `memory` is where facts about the project keep what the next call can use again.
+    """
     rules = selected_rules(settings)
     by_path: dict[str, list[Diagnostic]] = {path: list(result.diagnostics) for path, result in results.items()}
     failures = [failure for result in results.values() for failure in result.failures]
     hidden: dict[str, set[str]] = defaultdict(set)
-    for diagnostic in _project_findings(settings, rules, results, loader, failures, hidden):
+    for diagnostic in _project_findings(settings, rules, _Known(results, loader, memory), failures, hidden):
         if diagnostic.path in by_path:
             by_path[diagnostic.path].append(diagnostic)
     kept: list[Diagnostic] = []
@@ -153,27 +178,36 @@ def conclude(settings: Settings, results: Mapping[str, FileResult], loader: Summ
     return Outcome(tuple(_without_ignored(settings, kept)), tuple(failures), num_suppressed, loader.dependencies)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a project is made of."""
+
+    results: Mapping[str, FileResult]
+    loader: SummaryLoader
+    memory: dict[object, Any]
+
+
 def _project_findings(
     settings: Settings,
     rules: Sequence[Rule],
-    results: Mapping[str, FileResult],
-    loader: SummaryLoader,
+    known: _Known,
     failures: list[Failure],
     hidden: Mapping[str, set[str]],
 ) -> list[Diagnostic]:
     """The findings of all project rules; notes failures, and codes with findings below the reported confidence."""
-    summaries = {path: result.summaries for path, result in results.items() if result.summaries}
+    summaries = {path: result.summaries for path, result in known.results.items() if result.summaries}
     project_rules = [rule for rule in rules if isinstance(rule, ProjectRule)]
     if not summaries or not project_rules:
         return []
     project = Project(
         summaries,
-        load=loader.load,
-        exists=loader.exists,
-        read=loader.read,
-        list_paths=loader.list_paths,
-        given=results,
+        load=known.loader.load,
+        exists=known.loader.exists,
+        read=known.loader.read,
+        list_paths=known.loader.list_paths,
+        given=known.results,
     )
+    project.memory = known.memory
     found = []
     for rule in project_rules:
         try:

@@ -1,32 +1,40 @@
-"""Which folder a group of files is written under: where its journal goes, and where the next run looks for one."""
+"""The folder of the project that files belong to.
+
+It holds the journal of what is written, and what is read for the users of a model or dataset.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from pipeline_lint.config import FILE_NAMES
 from pipeline_lint.engine.cache import FOLDER_NAME
 
-_MARKERS = (".git", "pyproject.toml", *FILE_NAMES)
+MARKERS = (".git", "pyproject.toml", "setup.py", "setup.cfg", *FILE_NAMES)
 
 
-def project_root(paths: Iterable[str]) -> Path:
+def project_root(paths: Collection[str]) -> Path:
     """The nearest folder above all of these files that looks like a project's, else the deepest that holds them all.
 
     Links are followed, because the files that they point to are the ones that are written.
     """
-    folders = sorted({Path(path).resolve().parent for path in paths})
-    try:
-        common = Path(os.path.commonpath(folders))
-    except ValueError:
-        # Different drives: the files outside the first one's are refused where they are written.
-        common = folders[0]
+    common = deepest_folder(paths)
     for folder in (common, *common.parents):
-        if any((folder / marker).exists() for marker in _MARKERS):
+        if any((folder / marker).exists() for marker in MARKERS):
             return folder
     return common
+
+
+def deepest_folder(paths: Collection[str]) -> Path:
+    """The deepest folder that holds all of these files."""
+    folders = sorted({Path(path).resolve().parent for path in paths})
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:
+        # Different drives: the files outside the first one's are refused where they are written.
+        return folders[0]
 
 
 def interrupted_roots(paths: Iterable[str]) -> Iterator[Path]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline_lint.config import FixedSettings, Settings, SettingsResolver
 from pipeline_lint.diagnostic import Failure, Report
@@ -35,6 +35,8 @@ class RunOptions:
     use_cache: bool = True
     reads_disk: bool = True
     """Whether files that are not among the given ones may be read for what a class inherits."""
+    remembers: bool = False
+    """Whether the same files are checked again and again, and what is known of unchanged ones is to be kept."""
     progress: Progress = lambda _: None
 
 
@@ -53,6 +55,7 @@ class Checker:
         self._resolver = resolver
         self._options = options or RunOptions()
         self._remembered: dict[str, FileResult] = {}
+        self._memory: dict[object, Any] = {}
         self._caches: dict[Path, Cache] = {}
         self._settings_keys: dict[Settings, str] = {}
         self.num_parsed = 0
@@ -132,7 +135,7 @@ class Checker:
         if cache is not None:
             cache.put({keys[path]: result for path, result in fresh.items() if not result.failures})
         known.update(fresh)
-        if contents:
+        if contents or self._options.remembers:
             self._remembered.update({keys[path]: result for path, result in known.items()})
         return {path: known[path] for path in keys}
 
@@ -155,7 +158,8 @@ class Checker:
 
         cache, reads_disk = self._cache(settings), self._options.reads_disk
         loader = SummaryLoader(settings, settings_digest, contents, cache, list(results), reads_disk=reads_disk)
-        return conclude(settings, results, loader)
+        memory = self._memory if self._options.remembers else {}
+        return conclude(settings, results, loader, memory)
 
     def _settings_digest(self, settings: Settings) -> str:
         if settings not in self._settings_keys:

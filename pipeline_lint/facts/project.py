@@ -74,6 +74,8 @@ class Project:
         self.read = read
         self.given = frozenset(given) or frozenset(summaries)
         """The files to check, those without a summary included."""
+        self.memory: dict[object, Any] = {}
+        """Facts keep here what a project of nearly the same files can use again; it may outlive this one."""
         self._list_paths = list_paths
         self._facts: dict[object, Any] = {}
         self._files = ModuleFiles(summaries, exists)

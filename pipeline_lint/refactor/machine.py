@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
 from pipeline_lint.facts.module_files import ModuleFiles, absolute
 from pipeline_lint.refactor.evaluation import Evaluation, evaluate_unit
@@ -48,10 +48,10 @@ class Machine:
         codes: Mapping[str, ModuleCode],
         files: ModuleFiles,
         targets: Iterable[tuple[ClassInfo, FunctionInfo]],
-        interest: Interest | None = None,
+        awake: Collection[FunctionInfo] | None = None,
     ) -> None:
         self._targets = list(targets)
-        self._is_first = interest is None
+        self._is_first = awake is None
         self.codes = codes
         self._by_place = {absolute(path): code for path, code in codes.items()}
         self.uses = Uses()
@@ -60,8 +60,7 @@ class Machine:
             for info in code.classes.values():
                 info.bases = []
         self.interest = Interest(codes.values(), self._wake)
-        if interest is not None:
-            self.interest.awake |= interest.awake
+        self.interest.awake.update(awake or ())
         self.fixtures: dict[str, list[FunctionInfo]] = defaultdict(list)
         self._files = files
         self._cells: dict[Key, Value] = {}

@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline_lint.document import UnreadableDocument
 from pipeline_lint.documents import open_document
 from pipeline_lint.facts.membership import dataset_confidence, module_confidence
+from pipeline_lint.facts.module_files import ModuleFiles
 from pipeline_lint.facts.project import Project
 from pipeline_lint.parsing import with_deep_stack, without_collector
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.outputs import Target, locate
 from pipeline_lint.refactor.program import ClassInfo, FunctionInfo, ModuleCode, read_code
+
+
+class _Memory:
+    """What a reading leaves to the next one of nearly the same files."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, tuple[bytes, ModuleCode | None]] = {}
+        self.awake: frozenset[tuple[str, str]] = frozenset()
+        """The functions that mattered, by file and name."""
 
 
 class Reading:
@@ -25,11 +35,12 @@ class Reading:
     def machine(self) -> Machine:
         """The project after everything of interest was evaluated."""
         if self._machine is None:
-            codes = without_collector(_read_all, self._project)
+            memory: _Memory = self._project.memory.setdefault(Reading, _Memory())
+            codes = without_collector(_read_all, self._project, memory)
             targets = (*_candidates(self._project), *named_targets(self._project))
             found = (locate(codes, target) for target in targets)
             methods = [(producer.info, producer.function) for producer in found if producer is not None]
-            self._machine = without_collector(with_deep_stack, _evaluated, codes, self._project, methods)
+            self._machine = without_collector(with_deep_stack, _evaluated, codes, self._project.files, methods, memory)
         return self._machine
 
 
@@ -54,26 +65,45 @@ def _candidates(project: Project) -> Iterator[Target]:
 
 
 def _evaluated(
-    codes: Mapping[str, ModuleCode], project: Project, methods: Sequence[tuple[ClassInfo, FunctionInfo]]
+    codes: Mapping[str, ModuleCode],
+    files: ModuleFiles,
+    methods: Sequence[tuple[ClassInfo, FunctionInfo]],
+    memory: _Memory,
 ) -> Machine:
-    """Two runs: the first finds the functions that matter, the second knows from the start what the others give."""
-    first = Machine(codes, project.files, methods)
-    first.run()
-    machine = Machine(codes, project.files, methods, first.interest)
+    """Runs until one knew from its start which functions matter, and what the others give.
+
+    The first finds them out; after that one, or where an earlier reading left them, there is one more.
+    """
+    awake: frozenset[FunctionInfo] | None = None
+    if memory.awake:
+        known = (function for code in codes.values() for function in code.functions.values())
+        awake = frozenset(function for function in known if (function.code.path, function.name) in memory.awake)
+    machine = Machine(codes, files, methods, awake)
     machine.run()
+    if awake is None or not awake.issuperset(machine.interest.awake):
+        machine = Machine(codes, files, methods, frozenset(machine.interest.awake))
+        machine.run()
+    memory.awake |= frozenset((function.code.path, function.name) for function in machine.interest.awake)
     return machine
 
 
-def _read_all(project: Project) -> dict[str, ModuleCode]:
+def _read_all(project: Project, memory: _Memory) -> dict[str, ModuleCode]:
     codes = {}
     for path in project.all_paths():
         data = project.read(path)
         if data is None:
             continue
-        try:
-            code = read_code(open_document(path, data))
-        except UnreadableDocument:
-            continue
+        if path not in memory.codes or memory.codes[path][0] != data:
+            memory.codes[path] = data, _code_of(path, data)
+        code = memory.codes[path][1]
         if code is not None:
+            code.chosen_names.clear()
             codes[path] = code
     return codes
+
+
+def _code_of(path: str, data: bytes) -> ModuleCode | None:
+    try:
+        return read_code(open_document(path, data))
+    except UnreadableDocument:
+        return None
