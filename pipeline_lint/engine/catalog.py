@@ -122,7 +122,8 @@ def _with_options(rule: RuleClass, settings: Settings) -> Rule:
             )
         choices = rule.choices.get(key)
         if choices is not None and value not in choices:
-            known = " or ".join(f'"{each}"' for each in choices)
+            *others, last = (f'"{each}"' for each in choices)
+            known = " or ".join((", ".join(others), last))
             raise ConfigError(f"{where}: option `{key}` of rule `{rule.rule_name()}` must be {known}, found {value!r}")
     return rule(options)
 

@@ -64,8 +64,8 @@ def test_the_more_specific_selector_wins(settings, inside, outside):
         ({"rule_options": (("log-of-sigmod", ()),)}, "unknown key `tool.pipeline-lint.log-of-sigmod`; did you mean"),
         ({"rule_options": (("log-of-sigmoid", (("x", 1),)),)}, "rule `log-of-sigmoid` has no option `x`"),
         (
-            {"rule_options": (("tuple-returning-forward", (("output-style", "dataclass"),)),)},
-            'must be "constants" or "literals", found \'dataclass\'',
+            {"rule_options": (("tuple-returning-forward", (("output-style", "tuple"),)),)},
+            'must be "constants", "literals", "typed-dict" or "dataclass", found \'tuple\'',
         ),
         (
             {"rule_options": (("tuple-returning-getitem", (("allow-pair", True),)),)},
