@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pipeline_lint.diagnostic import Place
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.outputs import Group
 from pipeline_lint.refactor.program import ClassInfo, ModuleCode
 from pipeline_lint.refactor.rewriting import place_of
-from pipeline_lint.refactor.tokens import ALL, NOTHING, Box, ClassToken, Instance
+from pipeline_lint.refactor.tokens import ALL, NOTHING, Box, ClassToken, Instance, is_output
 from pipeline_lint.refactor.uses import Use
 
 Doubt = tuple[Place, str]
@@ -30,10 +30,23 @@ def foreign_tokens(use: Use, group: Group) -> str | None:
         return None
     boxes = [token for token in others if isinstance(token, Box)]
     if boxes:
-        box = boxes[0]
-        row = getattr(box.node, "lineno", 1)
-        return f"it may also get what {box.code.path}:{row} makes"
+        return f"it may also get what {_made_at(boxes)} makes"
     return "it may also get something else"
+
+
+def rival(use: Use, group: Group) -> str | None:
+    """Where another tuple is made that a use takes apart just as it does the group's: one of both it would break."""
+    if use.kind not in _TAKING_VALUES:
+        return None
+    others = [t for t in use.value if is_output(t) and isinstance(t, Box) and t.kind != "dict" and t not in group.sites]
+    return _made_at(others) if others else None
+
+
+def _made_at(boxes: Sequence[Box]) -> str:
+    return min(f"{box.code.path}:{getattr(box.node, 'lineno', 1)}" for box in boxes)
+
+
+_TAKING_VALUES = frozenset({"unpack", "subscript", "star", "iterate", "columns"})
 
 
 def doubts_about(machine: Machine, group: Group, exists: Callable[[str], bool]) -> Iterator[Doubt]:

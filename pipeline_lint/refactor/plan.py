@@ -18,7 +18,7 @@ from pipeline_lint.refactor.annotations import (
 )
 from pipeline_lint.refactor.constants import Constants
 from pipeline_lint.refactor.consumers import Consumers
-from pipeline_lint.refactor.doubts import Doubt, doubts_about, doubts_about_objects, foreign_tokens, is_collated
+from pipeline_lint.refactor.doubts import Doubt, doubts_about, doubts_about_objects, foreign_tokens, is_collated, rival
 from pipeline_lint.refactor.keys import Keys, Style, literal_keys
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.naming import Names, Unnamed, choose_names
@@ -183,12 +183,18 @@ class _Named:
 
 
 def _provable(group: Group, style: Style) -> tuple[list[Use], list[Doubt]]:
-    """The uses of nothing but the group's outputs, and what the others may get besides."""
+    """The uses of nothing but the group's outputs, and what the others may get besides.
+
+    Raises `CannotRewrite` where one of them takes another tuple apart, too, so that a fix would break it.
+    """
     provable, doubts = [], []
     for use in group.uses:
         if use.kind == "len" and style is not Style.DATACLASS:
             # A dict has as many keys as the tuple had values.
             continue
+        other = rival(use, group)
+        if other is not None:
+            raise CannotRewrite(f"{place_of(use.code, use.node)} takes apart what {other} makes, too")
         foreign = foreign_tokens(use, group) if use.kind != "return" else None
         if foreign is not None:
             doubts.append((place_of(use.code, use.node), foreign))
