@@ -17,6 +17,7 @@ from runtime_guard.guard import Guard
 from runtime_guard.loop import turns
 from runtime_guard.script import Script
 from runtime_guard.settings import Settings
+from runtime_guard.unlooped import Unlooped
 from runtime_guard.watcher import Watcher
 
 
@@ -63,10 +64,12 @@ class _Attachment:
         self._is_in_loop = False
         self._stands_down = False
         self._num_known = 0
+        self._unlooped = Unlooped(watcher, guard, self._find_models)
 
     def wrap_guard(self, init: Callable[..., None]) -> Callable[..., None]:
         def wrapped(guard: Guard, *args: Any, **kwargs: Any) -> None:
             self._stands_down = True
+            self._unlooped.pause()
             self._watcher.detach()
             init(guard, *args, **kwargs)
 
@@ -79,6 +82,8 @@ class _Attachment:
             if not self._stands_down and all(optimizer is not other for other in known.values()):
                 name = type(optimizer).__name__
                 self._watcher.add_optimizer(name if name not in known else f"{name}{len(known)}", optimizer)
+                if not self._is_in_loop and reenact.bundle_for(self._guard.number) is None:
+                    self._unlooped.begin()
 
         return wrapped
 
@@ -93,6 +98,7 @@ class _Attachment:
 
     def _turns(self, make: Callable[[], Any]) -> Iterator[Any]:
         self._is_in_loop = True
+        self._unlooped.pause()
         step = self._watcher.step
         try:
             self._find_models()
@@ -105,6 +111,8 @@ class _Attachment:
             self._is_in_loop = False
             # A loop without updates was a validation.
             self._watcher.epoch += self._watcher.step > step
+            if not self._stands_down:
+                self._unlooped.begin()
 
     def _find_models(self) -> None:
         """Modules that hold parameters of the optimizers, and that are not held by others."""

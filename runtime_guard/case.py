@@ -68,9 +68,11 @@ def incident_of(
         incident = _with_replay(incident, suspicion, session, notes, is_complete=is_complete)
     if _was_changed_in_place(suspicion):
         notes.append("the loop body changed the batch in place, so the replay saw other data than the first run")
+    if ending is not None and ending.hint is not None and incident.is_replay_bit_equal is not True:
+        notes.append(ending.hint)
     incident = dataclasses.replace(incident, notes=tuple(notes))
     # A loss scale falls on each rank by itself, and a rank that was left by its loop comes to no agreement.
-    if is_complete and suspicion.what != "scale" and ending is None:
+    if is_complete and suspicion.what != "scale" and (ending is None or ending.error is None):
         incident = _as_the_culprit_saw_it(incident, ranks.from_all(incident.as_dict()))
     return _with_advice(incident)
 
@@ -152,6 +154,8 @@ def _target(session: ReplaySession) -> Target | None:
 def _losses_equal(suspicion: Suspicion, session: ReplaySession) -> bool | None:
     before = [loss.value for loss in suspicion.window.losses]
     after = [value for values in session.loss_values for value in values]
+    if session.stops_at is not None:
+        after = after[-len(before) :]  # The body may hold updates of other optimizers before.
     if not before or len(before) != len(after):
         return None
     return all(_is_same(a, b) for a, b in zip(before, after, strict=True))

@@ -17,7 +17,8 @@ from torch import Tensor
 from runtime_guard import ranks
 from runtime_guard.finiteness import Level, has_only_negative_infinity, level_of
 from runtime_guard.incident import Place
-from runtime_guard.loop_body import Body, NoBodyError, OtherPlaceError, body_of, loop_frame
+from runtime_guard.loop_body import Body, OtherPlaceError, body_around, body_of, loop_frame
+from runtime_guard.loop_source import NoBodyError
 from runtime_guard.made_finite import MadeFinite
 from runtime_guard.replay.places import is_own_file, is_user_file, place_of
 from runtime_guard.replay.session import ReplaySession, Target, batch_tensors
@@ -33,15 +34,20 @@ _MAX_TEXT = 300
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """An error that would not have come if all numbers had been finite."""
+    """How a bad step ended: by an error that would not have come if all numbers had been finite, for the most part."""
 
     suspicion: Suspicion
     session: ReplaySession | None
-    error: str
+    error: str | None
+    """None for a step without a guarded loop around it, which no error has ended."""
     place: Place | None
     """The user's line nearest to the error."""
     note: str | None
     """Why the step was not run again."""
+    hint: str | None = None
+    """What would help where the verdict is not sure."""
+    obstacle: str | None = None
+    """Why the step cannot be run again from its bundle."""
 
 
 def ending_of(error: BaseException, left: Left, watcher: Watcher) -> Ending | None:
@@ -51,7 +57,7 @@ def ending_of(error: BaseException, left: Left, watcher: Watcher) -> Ending | No
     shows whether they are to blame at all, and once under diagnosis. Where that is impossible, they are to blame when
     the line that raised speaks of them. Restores everything if they are not.
     """
-    entry = loop_frame(error.__traceback__, left.surroundings)
+    entry = _loop_entry(error, left)
     if entry is None or not isinstance(error, (Exception, SystemExit)) or _is_success(error):
         return None
     named = list(_bad_values(entry))
@@ -63,7 +69,7 @@ def ending_of(error: BaseException, left: Left, watcher: Watcher) -> Ending | No
     try:
         if ranks.num_ranks() > 1:
             raise NoBodyError("the other processes would have to run it as well")
-        session = _diagnosed(error, left, suspicion, watcher, body_of(error.__traceback__, left.surroundings))
+        session = _diagnosed(error, left, suspicion, watcher, entry)
     except OtherPlaceError:
         return None
     except NoBodyError as reason:
@@ -73,6 +79,18 @@ def ending_of(error: BaseException, left: Left, watcher: Watcher) -> Ending | No
     if note is None and session is None:
         return None
     return Ending(suspicion, session, in_words(error), place_of_error(error), note)
+
+
+def _loop_entry(error: BaseException, left: Left) -> TracebackType | None:
+    """Where the loop stands in the error's traceback: the guarded one, or else the innermost."""
+    if left.surroundings is not None:
+        return loop_frame(error.__traceback__, left.surroundings)
+    entries = list(_entries(error.__traceback__))
+    try:
+        around = body_around((entry.tb_frame, entry.tb_lineno) for entry in reversed(entries))
+    except NoBodyError:
+        return None
+    return next(entry for entry in reversed(entries) if entry.tb_frame is around.frame)
 
 
 def _is_success(error: BaseException) -> bool:
@@ -106,15 +124,18 @@ def _suspicion(named: list[tuple[str, Level, bool]], left: Left) -> Suspicion:
 
 
 def _diagnosed(
-    error: BaseException, left: Left, suspicion: Suspicion, watcher: Watcher, body: Body
+    error: BaseException, left: Left, suspicion: Suspicion, watcher: Watcher, entry: TracebackType
 ) -> ReplaySession | None:
     """The replay; None when the error comes all the same with finite numbers. Raises `NoBodyError`."""
+    body = body_around([(entry.tb_frame, entry.tb_lineno)]).body
+    if left.surroundings is not None:
+        body = body_of(error.__traceback__, left.surroundings)
     gradients = [(p, p.grad) for p in watcher.tracked.parameters]
     watcher.restoration.keep_after()
     tensors = [tensor for m in left.window.micro_batches for _, tensor in batch_tensors(m.batch)]
     finite = MadeFinite([*watcher.tracked.parameters, *watcher.tracked.buffers, *tensors])
     _, with_finite = _run_again(left, suspicion, watcher, body, finite)
-    path = left.surroundings.callers[0][0].co_filename
+    path = entry.tb_frame.f_code.co_filename
     if with_finite is not None and _is_same_error(error, with_finite, path):
         watcher.restoration.after_step()
         for parameter, gradient in gradients:

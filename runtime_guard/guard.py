@@ -311,9 +311,11 @@ class Guard:
             suspicion, session, watcher.history, is_complete=is_complete, update=self._update_birth, ending=ending
         )
         contents = self._folder.collect(self._tracked, suspicion, self.number, has_gone=bool(self._update_birth))
+        if contents is not None and ending is not None and ending.obstacle is not None:
+            contents.obstacle = ending.obstacle
         self._update_birth = ()
         decision, words = self._decide(incident, watcher)
-        if ending is not None and decision is not Decision.WARN:
+        if ending is not None and ending.error is not None and decision is not Decision.WARN:
             decision, words = Decision.RAISE, "raised; the error had left the loop, so there was nothing to go on with"
         incident = self._folder.keep(dataclasses.replace(incident, decision=words), contents)
         self.incidents.append(incident)

@@ -13,7 +13,7 @@ from runtime_guard.gate import Gate
 from runtime_guard.inspection import Found, Inspection, has_half
 from runtime_guard.panel import Panel
 from runtime_guard.policy import Retries
-from runtime_guard.replay.session import ReplaySession
+from runtime_guard.replay.session import ReplayedError, ReplaySession
 from runtime_guard.sentinel import Finding
 from runtime_guard.settings import Settings
 from runtime_guard.state import Snapshot, Tracked
@@ -38,6 +38,8 @@ class Hooks:
         """Whether some optimizer runs torch's hooks."""
         self.updates_per_window = 2
         self.on_parameters: Callable[[Gate, Finding], None] | None = None
+        self.on_updated: Callable[[str], None] | None = None
+        """Told of the optimizer after each update that was made, withheld or left out by a scaler."""
         self.inspection = Inspection(tracked, settings, lets_pass=lets_pass, on_healthy=self._healthy)
         self.panel = Panel(tracked)
         """What is shown of each update."""
@@ -98,6 +100,11 @@ class Hooks:
             self._evaluated[gate.name] = Snapshot(self._tracked, {gate.name: gate.optimizer}, shallow_lists=True)
 
     def after_update(self, gate: Gate) -> None:
+        self._look_after_update(gate)
+        if self.on_updated is not None and self.replay is None and self._in_scaler is None:
+            self.on_updated(gate.name)
+
+    def _look_after_update(self, gate: Gate) -> None:
         evaluated = self._evaluated.pop(gate.name, None)
         if self.replay is not None or (self.suspicion is not None and gate.is_withheld):
             if evaluated is not None:
@@ -158,7 +165,10 @@ class Hooks:
                 self._tracked.scalers.append(scaler)
 
     def scaler_stepped(self) -> None:
-        self._in_scaler = None
+        optimizer, self._in_scaler = self._in_scaler, None
+        if self.on_updated is not None and self.replay is None:
+            named = self._tracked.named_optimizers.items()
+            self.on_updated(next((name for name, known in named if known is optimizer), ""))
 
     # What was found
 
@@ -200,6 +210,8 @@ class Hooks:
         with replay.births.paused():
             names = self._tracked.names()
         replay.before_update([(" = ".join(names.get(id(p), ("a parameter",))), p) for p in gate.parameters])
+        if replay.stops_at == gate.name and gate.num_evaluations == 0:
+            raise ReplayedError
         return gate.name not in self._evaluated
 
     def _keep_for_skipping(self, gate: Gate, window: Window) -> None:

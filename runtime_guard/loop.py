@@ -78,7 +78,7 @@ class Validated(Generic[Batch]):
 
 def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
     """The loader's batches, and after a bad step the step's batches again."""
-    watcher.surroundings = Surroundings.of_the_caller()
+    watcher.surroundings, watcher.left = Surroundings.of_the_caller(), None
     watcher.open()
     watcher.tracked.look_again()
     numbered = enumerate(loader)

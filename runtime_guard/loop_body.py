@@ -1,24 +1,20 @@
 """The body of a `for` loop that an error has ended, taken from the frame that it stood in, to be run once more."""
 
 from __future__ import annotations
-import __future__ as features
 
 import ast
-import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from runtime_guard.loop_source import FUTURES, LoopFinder, NoBodyError, check, parsed
+from runtime_guard.replay.places import is_user_file
 from runtime_guard.surroundings import Surroundings
 
-_FUTURES = sum({getattr(features, name).compiler_flag for name in features.all_feature_names})
 _PASSES_ON = ("tqdm", "trange", "track", "progress", "alive")
 """Names of functions and files that hand on the items of a loader untouched start with these."""
 _NUMBER, _BATCH = "_guarded_number", "_guarded_batch"
-
-
-class NoBodyError(Exception):
-    """The body cannot be run again; the text says why."""
 
 
 class OtherPlaceError(Exception):
@@ -52,21 +48,59 @@ def body_of(traceback: TracebackType | None, surroundings: Surroundings) -> Body
         if not any(part.startswith(_PASSES_ON) for part in between.co_filename.replace("\\", "/").split("/")):
             raise NoBodyError(f"{between.co_name} stands between the guard and the loop, and may change the batches")
     header = surroundings.callers[_index(surroundings, frame.f_code)][1]
-    tree = _parsed(frame)
-    found = _Finder(header, entry.tb_lineno, frame.f_code.co_name)
+    tree = parsed(frame)
+    found = LoopFinder(entry.tb_lineno, frame.f_code.co_name, header=header)
     found.visit(tree)
     if found.loop is None and found.has_header:
         raise OtherPlaceError
     if found.loop is None:
         raise NoBodyError("the loop that takes the batches is no `for` statement")
-    _check(found.loop, found.function)
-    run = _compiled(found, frame)
+    check(found.loop, found.function)
+    assert isinstance(found.loop, ast.For)
+    run = _compiled(found, frame, _bindings(found.loop.target, found.loop.iter))
 
     def body(number: int, batch: Any) -> None:
         with surroundings.again():
             run(number, batch)
 
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A loop that knows nothing of the guard, around a line that is running."""
+
+    body: Body
+    """Runs with the loop's variables as they are; number and batch are not asked for."""
+    header: str
+    """The loop's first line as the script has it."""
+    guarded: str | None
+    """How that line would hand its batches to a guard; None where there is nothing to hand over."""
+    frame: FrameType
+    line: int
+
+
+def body_around(stack: Iterable[tuple[FrameType, int]]) -> Around:
+    """The body of the innermost loop, of the first of these frames (with the line each stands on) that is in one.
+
+    Raises `NoBodyError`.
+    """
+    for frame, line in stack:
+        if not is_user_file(frame.f_code.co_filename):
+            continue
+        found = LoopFinder(line, frame.f_code.co_name)
+        found.visit(parsed(frame))
+        if found.loop is not None:
+            check(found.loop, found.function)
+            return Around(_compiled(found, frame, []), *_headers(found.loop), frame, line)
+    raise NoBodyError("the step stands in no loop")
+
+
+def _headers(loop: ast.For | ast.While) -> tuple[str, str | None]:
+    if isinstance(loop, ast.While):
+        return f"while {ast.unparse(loop.test)}:", None
+    target, source = ast.unparse(loop.target), ast.unparse(loop.iter)
+    return f"for {target} in {source}:", f"for {target} in guard.watch({source}):"
 
 
 def _index(surroundings: Surroundings, code: CodeType) -> int:
@@ -79,98 +113,16 @@ def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
         traceback = traceback.tb_next
 
 
-def _parsed(frame: FrameType) -> ast.Module:
-    """The file of the frame's code. Raises `NoBodyError` when it is no longer what runs."""
-    code = frame.f_code
-    text = "".join(linecache.getlines(code.co_filename, frame.f_globals))
-    if not text:
-        raise NoBodyError(f"there is no source of {code.co_filename}")
-    try:
-        tree = ast.parse(text)
-        whole = compile(text, code.co_filename, "exec", flags=code.co_flags & _FUTURES, dont_inherit=True)
-    except SyntaxError:
-        raise NoBodyError(f"{code.co_filename} has changed since it was loaded") from None
-    if not any(_is_same(code, known) for known in _codes(whole)):
-        raise NoBodyError(f"{code.co_filename} has changed since it was loaded")
-    return tree
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
-
-
-def _is_same(a: CodeType, b: CodeType) -> bool:
-    return (a.co_name, a.co_firstlineno, a.co_code, a.co_names) == (b.co_name, b.co_firstlineno, b.co_code, b.co_names)
-
-
-class _Finder(ast.NodeVisitor):
-    """The loop whose header has one line and whose body another, and the function around it."""
-
-    def __init__(self, header: int, inside: int, function: str) -> None:
-        self.loop: ast.For | None = None
-        self.has_header = False
-        self.function: ast.FunctionDef | None = None
-        self._header, self._inside, self._name = header, inside, function
-        self._stack: list[ast.AST] = []
-
-    def visit(self, node: ast.AST) -> None:
-        is_scope = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef))
-        if is_scope:
-            self._stack.append(node)
-        if isinstance(node, ast.For) and self._is_wanted(node):
-            self.loop = node
-            scope = self._stack[-1] if self._stack else None
-            self.function = scope if isinstance(scope, ast.FunctionDef) else None
-        self.generic_visit(node)
-        if is_scope:
-            self._stack.pop()
-
-    def _is_wanted(self, node: ast.For) -> bool:
-        last = node.body[-1].end_lineno or 0
-        name = getattr(self._stack[-1], "name", "") if self._stack else "<module>"
-        first = node.body[0].lineno
-        if name != self._name or not node.lineno <= self._header <= first:
-            return False
-        self.has_header = True
-        return first <= self._inside <= last
-
-
-def _check(loop: ast.For, function: ast.FunctionDef | None) -> None:
-    """Raises `NoBodyError` for what a function made of the body would do differently."""
-    inside = [node for statement in loop.body for node in ast.walk(statement)]
-    for node in inside:
-        if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)):
-            raise NoBodyError("the loop's body yields or awaits")
-        if isinstance(node, ast.Name) and node.id in ("super", "__class__", "locals", "eval", "exec"):
-            raise NoBodyError(f"the loop's body uses {node.id}")
-        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-        if name.startswith("__") and not name.endswith("__"):
-            raise NoBodyError(f"the loop's body uses the private name {name}")
-    if function is None:
-        return
-    known = {id(node) for node in inside}
-    stored = {node.id for node in inside if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    for node in ast.walk(function):
-        if isinstance(node, ast.Nonlocal) and id(node) not in known and stored & set(node.names):
-            raise NoBodyError(f"the loop's body assigns a variable of the function around it, {node.names[0]}")
-        is_inner = isinstance(node, (ast.FunctionDef, ast.Lambda)) and node is not function and id(node) not in known
-        if is_inner and (seen := stored & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}):
-            raise NoBodyError(f"a function outside of the loop's body reads a variable of it, {sorted(seen)[0]}")
-
-
-def _compiled(found: _Finder, frame: FrameType) -> Body:
+def _compiled(found: LoopFinder, frame: FrameType, bindings: list[ast.stmt]) -> Body:
     loop, code = found.loop, frame.f_code
     assert loop is not None
     once = ast.For(
         target=ast.Name("_guarded_turn", ast.Store()),
         iter=ast.Tuple([ast.Constant(None)], ast.Load()),
-        body=[*_bindings(loop.target, loop.iter), *loop.body],
+        body=[*bindings, *loop.body],
         orelse=[],
     )
-    flags = (code.co_flags & _FUTURES) | ast.PyCF_ONLY_AST
+    flags = (code.co_flags & FUTURES) | ast.PyCF_ONLY_AST
     ast.copy_location(once, loop)
     if found.function is None:
         statements: list[ast.stmt] = [once]
@@ -187,7 +139,7 @@ def _compiled(found: _Finder, frame: FrameType) -> Body:
         definition.body = [*declared, once]
         statements = [definition]
     module = ast.fix_missing_locations(ast.Module(statements, []))
-    program = compile(module, code.co_filename, "exec", flags=code.co_flags & _FUTURES, dont_inherit=True)
+    program = compile(module, code.co_filename, "exec", flags=code.co_flags & FUTURES, dont_inherit=True)
     if found.function is None:
         return _as_module(program, frame.f_globals)
     return _as_function(program, code.co_name, frame, set(names) - {_NUMBER, _BATCH})
@@ -195,12 +147,14 @@ def _compiled(found: _Finder, frame: FrameType) -> Body:
 
 def _as_module(program: CodeType, variables: dict[str, Any]) -> Body:
     def run(number: int, batch: Any) -> None:
+        before = dict(variables)
         variables.update({_NUMBER: number, _BATCH: batch})
         try:
             exec(program, variables)  # noqa: S102 - the script's own code
         finally:
-            for name in (_NUMBER, _BATCH, "_guarded_turn"):
-                variables.pop(name, None)
+            for name in set(variables) - set(before):
+                del variables[name]
+            variables.update(before)
 
     return run
 

@@ -45,6 +45,8 @@ class MadeFinite(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if getattr(func, "is_view", False):
+            return result  # It shares its memory with something that may be the script's own.
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and _is_bad(leaf):
                 _make_finite(leaf)

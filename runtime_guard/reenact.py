@@ -14,6 +14,7 @@ from runtime_guard.case import incident_of
 from runtime_guard.ending import Ending, blame, in_words, place_of_error
 from runtime_guard.history import History
 from runtime_guard.incident import Incident
+from runtime_guard.loop_body import loop_frame
 from runtime_guard.replay.places import is_user_file
 from runtime_guard.replay.session import ReplaySession, versions_of
 from runtime_guard.script import Script
@@ -81,7 +82,8 @@ def reenact(bundle: Bundle) -> Incident:
 
 def _ended_again(before: Incident, error: BaseException, unfinished: _Unfinished) -> Incident:
     """The verdict on a step whose body an error ended, as one did before."""
-    blame(unfinished.session, error, unfinished.surroundings.callers[0][0].co_filename)
+    entry = loop_frame(error.__traceback__, unfinished.surroundings)
+    blame(unfinished.session, error, "" if entry is None else entry.tb_frame.f_code.co_filename)
     ending = Ending(unfinished.suspicion, unfinished.session, in_words(error), place_of_error(error), None)
     return incident_of(unfinished.suspicion, unfinished.session, _history_of(before), ending=ending)
 

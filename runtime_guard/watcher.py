@@ -33,7 +33,8 @@ class Left:
 
     window: Window
     suspicion: Suspicion | None
-    surroundings: Surroundings
+    surroundings: Surroundings | None
+    """None where no guarded loop was around the step."""
 
 
 class Watcher:
@@ -125,7 +126,6 @@ class Watcher:
 
     def begin_micro_batch(self, batch: object, number: int) -> None:
         """The loop body is about to run with this batch."""
-        self.left = None
         window = self.hooks.window
         if window is None:
             window = self.hooks.window = self._new_window()
@@ -179,8 +179,6 @@ class Watcher:
     def leave(self) -> None:
         """The loop was left in the midst of its body: keeps what an error can be explained with."""
         window, surroundings = self.hooks.window, self.surroundings
-        if surroundings is None:
-            return
         if self.suspicion is not None:
             self.left = Left(self.suspicion.window, self.suspicion, surroundings)
         elif window is not None and window.micro_batches:

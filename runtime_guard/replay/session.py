@@ -33,6 +33,10 @@ class Target:
     micro_batch: int
 
 
+class ReplayedError(BaseException):
+    """Leaves a loop body that is run again, where it has come to the update; no `except Exception` stops it."""
+
+
 class ReplaySession:
     """A context manager around the second run of the loop body.
 
@@ -49,6 +53,8 @@ class ReplaySession:
         self.gradients: list[Target] = []
         self.suspects: list[Target] = []
         """What was at hand where an error was raised."""
+        self.stops_at: str | None = None
+        """The optimizer at whose update the body is left; None to run it to its end."""
         self.loss_values: list[list[Tensor]] = []
         self.is_any_loss_seen = False
         self._scaled: list[Tensor] = []
@@ -120,7 +126,9 @@ class ReplaySession:
         self.note_loss(loss)
 
     def scaler_steps(self, scaler: GradScaler, optimizer: Optimizer) -> None:
-        """Nothing to do: gradients are looked at as they come."""
+        """Gradients were looked at as they came."""
+        if self.stops_at is not None and self._tracked.named_optimizers.get(self.stops_at) is optimizer:
+            raise ReplayedError
 
     def scaler_stepped(self) -> None:
         """Nothing to do."""
