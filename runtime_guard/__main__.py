@@ -125,8 +125,7 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
 
     Optimizers and torch DataLoaders are found as the script makes them. In a loop over anything else each update of an
     optimizer is a step, and the loop's body is run again from where it stands. A script that makes a Guard of its own
-    keeps that one. Exits with 1 after an incident that stopped the training,
-    otherwise as the script does.
+    keeps that one. Exits with 1 after an incident that stopped the training, otherwise as the script does.
 
     \b
     Examples:

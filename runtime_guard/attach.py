@@ -52,6 +52,7 @@ def _attached(guard: Guard) -> Iterator[None]:
     try:
         yield
     finally:
+        attachment.stand_down()
         Optimizer.__init__ = init  # type: ignore[method-assign]
         DataLoader.__iter__ = iterate  # type: ignore[method-assign]
         Guard.__init__ = guard_init  # type: ignore[method-assign]
@@ -68,12 +69,16 @@ class _Attachment:
 
     def wrap_guard(self, init: Callable[..., None]) -> Callable[..., None]:
         def wrapped(guard: Guard, *args: Any, **kwargs: Any) -> None:
-            self._stands_down = True
-            self._unlooped.pause()
-            self._watcher.detach()
+            self.stand_down()
             init(guard, *args, **kwargs)
 
         return wrapped
+
+    def stand_down(self) -> None:
+        """For good; also for a loop of the script that is still to be left."""
+        self._stands_down = True
+        self._unlooped.pause()
+        self._watcher.detach()
 
     def wrap_optimizer(self, init: Callable[..., None]) -> Callable[..., None]:
         def wrapped(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import linecache
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType, TracebackType
@@ -25,7 +26,8 @@ from runtime_guard.replay.session import ReplaySession, Target, batch_tensors
 from runtime_guard.step import Suspicion
 from runtime_guard.watcher import Left, Watcher
 
-_WORDS = ("nan", "inf", "finite")
+_OF_NUMBERS = re.compile(r"\b(nan|inf|(non-?|in)?finite|infinity|infinities)s?\b", re.IGNORECASE)
+_OF_TRAINING = {"backward", "step"}
 _DISPATCHING = ("_compile.py", "eval_frame.py", "_python_dispatch.py", "_ops.py")
 """Torch's files between an operation and a mode that watches it."""
 _MAX_ITEMS = 64
@@ -90,7 +92,10 @@ def _loop_entry(error: BaseException, left: Left) -> TracebackType | None:
         around = body_around((entry.tb_frame, entry.tb_lineno) for entry in reversed(entries))
     except NoBodyError:
         return None
-    return next(entry for entry in reversed(entries) if entry.tb_frame is around.frame)
+    number = next(i for i, entry in reversed(list(enumerate(entries))) if entry.tb_frame is around.frame)
+    # Any other loop must not run again: it may send mails.
+    names = around.names.union(*(entry.tb_frame.f_code.co_names for entry in entries[number + 1 :]))
+    return entries[number] if names & _OF_TRAINING else None
 
 
 def _is_success(error: BaseException) -> bool:
@@ -98,7 +103,7 @@ def _is_success(error: BaseException) -> bool:
 
 
 def _speaks_of_numbers(error: BaseException) -> bool:
-    return any(word in str(error).lower() for word in _WORDS)
+    return _OF_NUMBERS.search(str(error)) is not None
 
 
 def _is_bad_before(left: Left, watcher: Watcher) -> bool:

@@ -76,8 +76,9 @@ class Around:
     """The loop's first line as the script has it."""
     guarded: str | None
     """How that line would hand its batches to a guard; None where there is nothing to hand over."""
+    names: frozenset[str]
+    """Names of attributes in its body."""
     frame: FrameType
-    line: int
 
 
 def body_around(stack: Iterable[tuple[FrameType, int]]) -> Around:
@@ -92,7 +93,9 @@ def body_around(stack: Iterable[tuple[FrameType, int]]) -> Around:
         found.visit(parsed(frame))
         if found.loop is not None:
             check(found.loop, found.function)
-            return Around(_compiled(found, frame, []), *_headers(found.loop), frame, line)
+            nodes = [node for statement in found.loop.body for node in ast.walk(statement)]
+            names = frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute))
+            return Around(_compiled(found, frame, []), *_headers(found.loop), names, frame)
     raise NoBodyError("the step stands in no loop")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from runtime_guard import IncidentWarning, Settings, TrainingIncident
 from runtime_guard.attach import run_attached
@@ -194,3 +196,48 @@ for i in range(0, 48, 8):
     assert caught.value.incident.birth is not None
     assert caught.value.incident.birth.output is not None
     assert caught.value.incident.birth.output.num_nan == 1
+
+
+def test_an_error_in_a_loop_that_trains_nothing_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mails.py").write_text(
+        START
+        + """
+result = torch.tensor(math.nan)
+for address in ("a", "b"):
+    print("sent to", address)
+    raise OSError(f"could not infer a route for {result}")
+"""
+    )
+    with pytest.raises(OSError, match="could not infer"):
+        run_attached(script(folder, "mails"), settings=Settings())
+    assert capsys.readouterr().out == "sent to a\n"
+
+
+def test_what_is_printed_before_the_update_is_printed_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "talks.py").write_text(
+        START
+        + """
+for i in range(0, 48, 8):
+    print("step", i // 8)
+    optimizer.zero_grad()
+    loss_of(X[i : i + 8]).backward()
+    optimizer.step()
+"""
+    )
+    with pytest.warns(IncidentWarning):
+        run_attached(script(folder, "talks", "zero"), settings=Settings(policy="skip"))
+    assert capsys.readouterr().out == "".join(f"step {i}\n" for i in range(6))
+
+
+@pytest.mark.parametrize("loop", ["range", "loader"])
+def test_a_run_leaves_no_trace_in_torch(folder: Path, loop: str) -> None:
+    (folder / "loader.py").write_text(
+        START
+        + """
+kept = iter(torch.utils.data.DataLoader(X, batch_size=8))
+next(kept)
+"""
+    )
+    run_attached(script(folder, loop), settings=Settings())
+    gc.collect()
+    assert torch.autograd.backward.__module__ == "torch.autograd"
