@@ -91,8 +91,12 @@ class Monitor:
         """The update has been made."""
         return ()
 
-    def validation_loss(self, name: str, loss: Tensor) -> None:
+    def forget(self, step: int) -> None:
+        """This update and later ones did not count: they were skipped, or will be made once more."""
+
+    def validation_loss(self, name: str, loss: Tensor) -> Iterable[Reading]:
         """A loss that the user named in a validation loop."""
+        return ()
 
     def observe(self, samples: Samples) -> None:
         """What the user showed of a batch, in training or validation."""

@@ -122,6 +122,8 @@ class Panel:
         self._found.clear()
         self._moments.clear()
         self._parcels = [parcel for parcel in self._parcels if parcel.step < step]
+        if self.is_on:
+            self._tell("forget", step)
 
     def exhausted(self) -> None:
         """The loader has come to its end. Sends everything; nothing of it is in doubt any more."""
@@ -158,7 +160,13 @@ class Panel:
         """Of a batch of a validation loop."""
         if self.is_on:
             self._has_unended = True
-            self._tell("validation_loss", name, loss.detach())
+            found: list[Reading] = []
+            self._read("validation_loss", found, name, loss.detach())
+            parcel = Parcel(max(self._last_step, 0), found, "validation")
+            if 0 < len(self._parcels) < _MAX_ON_THEIR_WAY:
+                self._parcels.append(parcel)  # Steps come in order.
+            else:
+                self._sent(parcel)
 
     def observe(self, samples: Samples) -> None:
         """Of a batch, in training or validation."""

@@ -142,6 +142,8 @@ def test_what_is_shown_is_joined_over_the_ranks_and_written_once(results: dict[s
     assert losses[0] != losses[1]
     means = [(first + second) / 2 for first, second in zip(*losses, strict=True)]
     assert [row["loss/loss"] for row in updates] == pytest.approx(means)
+    (epoch,) = [row for row in results["readings"] if "loss/epoch/loss/train" in row]
+    assert epoch["loss/epoch/loss/train"] == pytest.approx(sum(means) / 5)
 
 
 def test_where_only_the_first_rank_has_a_folder_its_own_readings_are_shown(results: dict[str, list[Any]]) -> None:

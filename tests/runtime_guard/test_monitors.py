@@ -48,8 +48,29 @@ def shown(kind: str, monitors: list[Monitor], **settings: Any) -> Memory:
         run.models, run.optimizers, scaler=run.scaler, monitors=monitors, sinks=[memory], settings=Settings(**settings)
     ) as guard:
         run.train(guard.watch(run.loader))
+        validate(guard, run)
+        guard.epoch_end()
     assert not guard.incidents
     return memory
+
+
+VALIDATION = [(torch.linspace(-1, 1, 24).reshape(4, 6), torch.tensor([0, 1, 2, 0])) for _ in range(2)]
+
+
+def validate(guard: Guard, run: Run) -> None:
+    """Two batches, which leave no trace in the training."""
+    model = run.models.get("", run.models.get("critic"))
+    assert model is not None
+    model.eval()
+    with torch.no_grad():
+        for x, y in guard.validate(VALIDATION):
+            guard.loss(nn.functional.cross_entropy(model(x), y))
+    model.train()
+
+
+def column(memory: Memory, key: str) -> list[Any]:
+    """All that was written under one key."""
+    return [readings[key] for _, readings in memory.rows if key in readings]
 
 
 def keys(memory: Memory) -> set[str]:
@@ -91,6 +112,7 @@ def test_a_watched_run_is_bit_identical(kind: str, name: str) -> None:
     ) as guard:
         for _ in range(2):
             run.train(guard.watch(run.loader))
+            validate(guard, run)
             guard.epoch_end()
     assert memory.rows
     assert_same(everything(run), expected)
@@ -106,12 +128,14 @@ def test_a_watched_step_never_waits_for_the_device(kind: str, name: str) -> None
         guard = Guard(run.models, run.optimizers, scaler=run.scaler, monitors=monitors, sinks=[Memory()])
         with guard, Waits() as mode:
             run.train(guard.watch(batches))
+            validate(guard, run)
         return mode.seen
 
     assert waits([MONITORS[name]()]) == waits([])
 
 
 def test_all_monitors_share_one_transfer_per_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one per validation batch and epoch."""
     transfers = []
 
     class Counted(Ticket):
@@ -121,7 +145,8 @@ def test_all_monitors_share_one_transfer_per_update(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("runtime_guard.parcel.Ticket", Counted)
     memory = shown("plain", all_monitors())
-    assert len(transfers) == len(memory.rows) == NUM_BATCHES
+    assert len([1 for _, readings in memory.rows if "loss/loss" in readings]) == NUM_BATCHES
+    assert len(transfers) == len(memory.rows) == NUM_BATCHES + len(VALIDATION) + 1
 
 
 @pytest.mark.parametrize("kind", ["momentum", "float16_with_scaler"])
@@ -154,7 +179,50 @@ def test_losses_are_the_training_s_own() -> None:
     run, memory = started("float16_with_scaler"), Memory()
     with Guard(run.models, run.optimizers, scaler=run.scaler, monitors=[Loss()], sinks=[memory]) as guard:
         run.train(guard.watch(run.loader))
-    assert [r["loss/loss"] for _, r in memory.rows] == pytest.approx([float(loss) for loss in run.losses])
+    assert column(memory, "loss/loss") == pytest.approx([float(loss) for loss in run.losses])
+
+
+@pytest.mark.parametrize("name", ["loss", "distance"])
+def test_losses_of_an_epoch_are_averages(name: str) -> None:
+    run, memory = started("plain"), Memory()
+    expected: list[tuple[float, float]] = []
+    with Guard(run.models, run.optimizers, monitors=[Loss()], sinks=[memory]) as guard:
+        for epoch in range(3):
+            for batch in guard.watch(run.loader):
+                run.losses.append(run.body(batch).detach().clone())
+            values = [float(epoch), 3.0, 5.0]
+            for value in guard.validate(values):
+                guard.loss(torch.tensor([value, value + 1]), name)  # one of each sample
+            expected.append((float(torch.stack(run.losses[-NUM_BATCHES:]).mean()), sum(values) / 3 + 0.5))
+            if epoch < 2:
+                guard.epoch_end()  # the last epoch ends when the guard is closed
+    assert column(memory, "loss/epoch/loss/train") == pytest.approx([train for train, _ in expected])
+    assert column(memory, f"loss/epoch/{name}/validation") == pytest.approx([validation for _, validation in expected])
+    batches = column(memory, f"loss/validation_batch/{name}")
+    assert batches == [0.5, 3.5, 5.5, 1.5, 3.5, 5.5, 2.5, 3.5, 5.5]
+    steps = [step for step, _ in memory.rows]
+    assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("before_update", ["read", "flag"])
+def test_a_step_that_is_skipped_is_in_no_average(before_update: str) -> None:
+    """Also where it becomes known afterwards that it was bad."""
+    model, memory = nn.Linear(2, 1), Memory()
+    optimizer = torch.optim.AdamW(model.parameters(), 0.01, fused=True)
+    batches = [torch.ones(4, 2) for _ in range(5)]
+    batches[2] = torch.full((4, 2), math.nan)
+    settings = Settings(policy="skip", before_update=before_update)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Guard(model, optimizer, monitors=[Loss()], sinks=[memory], settings=settings) as guard:
+            for batch in guard.watch(batches):
+                optimizer.zero_grad()
+                model(batch).square().mean().backward()
+                optimizer.step()
+    assert len(guard.incidents) == 1
+    losses = column(memory, "loss/loss")
+    assert len(losses) == 4
+    assert column(memory, "loss/epoch/loss/train") == pytest.approx([sum(losses) / 4])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +266,8 @@ def test_a_run_is_there_in_tensorboard_and_as_json_lines(tmp_path: Path) -> None
     assert [e.value for e in events.Scalars("optimizer/lr/0")] == pytest.approx([1e-2] * 2 + [1e-3] * 2 + [1e-4] * 2)
     (histogram,) = events.Histograms("gradients/histogram/stem.weight")
     assert histogram.histogram_value.num == run.models[""].stem.weight.numel()
-    rows = [json.loads(line) for line in (tmp_path / "readings.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "readings.jsonl").read_text().splitlines()]
+    rows = [row for row in lines if "loss/loss" in row]
     assert [row["step"] for row in rows] == list(range(NUM_BATCHES))
     assert [row["loss/loss"] for row in rows] == pytest.approx(losses)
 
@@ -226,8 +295,8 @@ def test_a_bad_step_that_is_skipped_is_not_shown() -> None:
                 model(batch).square().mean().backward()
                 optimizer.step()
     assert len(guard.incidents) == 1
-    assert [step for step, _ in memory.rows] == [0, 1, 2, 3]
-    assert all(math.isfinite(float(r["loss/loss"])) for _, r in memory.rows)  # type: ignore[arg-type]
+    assert [step for step, readings in memory.rows if "loss/loss" in readings] == [0, 1, 2, 3]
+    assert all(math.isfinite(loss) for loss in column(memory, "loss/loss"))
 
 
 def test_a_sink_that_fails_is_left_out_with_one_warning() -> None:
@@ -240,7 +309,7 @@ def test_a_sink_that_fails_is_left_out_with_one_warning() -> None:
     with pytest.warns(GuardWarning, match="goes on without the sink Full: OSError: no space left") as caught, guard:
         run.train(guard.watch(run.loader))
     assert len([w for w in caught if w.category is GuardWarning]) == 1
-    assert len(memory.rows) == NUM_BATCHES
+    assert len(column(memory, "loss/loss")) == NUM_BATCHES
 
 
 @pytest.mark.parametrize(
