@@ -25,6 +25,7 @@ from runtime_guard.gate import Gate
 from runtime_guard.health import Health
 from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
 from runtime_guard.loop import Validated, Watched
+from runtime_guard.measured import measured
 from runtime_guard.monitor import Monitor
 from runtime_guard.policy import Decision, Policy
 from runtime_guard.replay.session import ReplaySession
@@ -194,12 +195,14 @@ class Guard:
             self._watcher.observe(scores, targets, inputs=inputs, losses=losses, indices=indices)
 
     def epoch_end(self, metrics: Mapping[str, Any] | None = None) -> None:
-        """Ends an epoch, and keeps its metrics."""
+        """Ends an epoch, and keeps its metrics: numbers by name, or objects that are asked to `compute` them, and then
+        to `reset`."""
         self._raise_what_could_not_be()
+        values = {} if metrics is None else measured(metrics)
         if metrics is not None:
-            self.metrics.append(dict(metrics))
+            self.metrics.append(values)
         if self._watcher is not None:
-            self._watcher.hooks.panel.end_epoch(metrics or {})
+            self._watcher.hooks.panel.end_epoch(values)
             self._watcher.epoch += 1
             self._write_health()
 
@@ -209,11 +212,12 @@ class Guard:
             return
         self._is_closed = True
         uncaught.unlisten(self)
+        values = {} if metrics is None else measured(metrics)
         if metrics is not None:
-            self.metrics.append(dict(metrics))
+            self.metrics.append(values)
         if self._watcher is not None:
             self._watcher.detach()
-            self._watcher.hooks.panel.close(metrics or (self.metrics[-1] if self.metrics else {}))
+            self._watcher.hooks.panel.close(values or (self.metrics[-1] if self.metrics else {}))
             self._write_health()
         self._raise_what_could_not_be()
 
