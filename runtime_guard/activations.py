@@ -70,6 +70,8 @@ class ActivationSample:
         self.sampled: list[Sampled] = []
         self.numbers: list[Tensor] = []
         """For each of `sampled` a vector (4,): largest, rms, dead share, saturated share."""
+        self.failure: Exception | None = None
+        """What kept it from looking; it looks no more then."""
         self._names = names
         self._seen: set[int] = set()
         self._handle: Any = None
@@ -90,6 +92,12 @@ class ActivationSample:
         name = self._names.get(id(module))
         if name is None or len(self.sampled) >= _MAX_TENSORS or torch.compiler.is_compiling():
             return
+        try:
+            self._look_at(name, module, args, output)
+        except Exception as failure:  # The forward pass is the user's.
+            self.failure, self._names = failure, {}
+
+    def _look_at(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
         if isinstance(module, _WEIGHTED) and args and isinstance(args[0], Tensor) and id(args[0]) not in self._seen:
             self._add(f"the input of {name}", "input", args[0])
         if isinstance(output, Tensor):

@@ -22,6 +22,7 @@ from runtime_guard.activations import (
     leaf_names,
 )
 from runtime_guard.gate import Gate
+from runtime_guard.run_folder import GuardWarning
 from runtime_guard.settings import Settings
 from runtime_guard.sign import EarlyWarning, Omen, Reading, Weight, all_signs
 from runtime_guard.state import Tracked
@@ -46,7 +47,10 @@ class Cargo:
 
 
 class EarlySigns:
-    """Samples every so many steps; losses, norms and scales are looked at in each. Never waits for a device."""
+    """Samples every so many steps; losses, norms and scales are looked at in each. Never waits for a device.
+
+    What fails within it ends early warnings, with a warning, and not the training.
+    """
 
     def __init__(self, tracked: Tracked, settings: Settings) -> None:
         self.omens: list[Omen] = []
@@ -85,19 +89,27 @@ class EarlySigns:
     def before_update(self, gate: Gate) -> None:
         """When the gradients have been looked at."""
         if self._is_due and gate.num_evaluations == 0:
-            self._updates[gate.name] = UpdateSample(gate.parameters)
+            try:
+                self._updates[gate.name] = UpdateSample(gate.parameters)
+            except Exception as failure:
+                self._give_up(failure)
 
     def after_update(self, gate: Gate) -> None:
         """What is found out travels with the next look."""
         sample = self._updates.pop(gate.name, None)
         if sample is not None and sample.parameters:
-            self._moved[gate.name] = (sample.parameters, sample.ratios())
+            try:
+                self._moved[gate.name] = (sample.parameters, sample.ratios())
+            except Exception as failure:
+                self._give_up(failure)
 
     # With the sentinel
 
     def load(self, name: str, owners: Callable[[], Sequence[Tensor]]) -> Cargo:
         """What is to travel with the next look at this optimizer's gradients, which belong to `owners`."""
         cargo = Cargo()
+        if self._activations is not None and self._activations.failure is not None:
+            self._give_up(self._activations.failure)
         if not self._is_enabled:
             return cargo
         if self._activations is not None and self._activations.numbers:
@@ -120,6 +132,14 @@ class EarlySigns:
         """The cargo's numbers are on the host, with the norms of the gradients and what else was read of the look."""
         if not self._is_enabled:
             return
+        try:
+            self._ask(cargo, numbers, norms, reading)
+        except EarlyWarning:
+            raise  # Python was told to make errors of such warnings.
+        except Exception as failure:
+            self._give_up(failure)
+
+    def _ask(self, cargo: Cargo, numbers: Sequence[float], norms: Sequence[float], reading: Reading) -> None:
         num = NUM_STATISTICS * len(cargo.sampled)
         ratios = {id(p): ratio for p, ratio in zip(cargo.moved, numbers[num:], strict=False)}
         reading = dataclasses.replace(
@@ -142,6 +162,15 @@ class EarlySigns:
             Weight(" = ".join(self._names.get(id(p), ("a parameter",))), p.numel(), norm, ratios.get(id(p)))
             for p, norm in chosen
         ]
+
+    def _give_up(self, failure: Exception) -> None:
+        self._is_enabled = self._is_due = False
+        self.end()
+        self._activations = None
+        self._updates.clear()
+        self._moved.clear()
+        text = f"runtime_guard goes on without early warnings: {type(failure).__name__}: {failure}"
+        warnings.warn(text, GuardWarning, stacklevel=2)
 
     def _warn(self, omen: Omen) -> None:
         if (omen.sign, omen.place) in self._warned:

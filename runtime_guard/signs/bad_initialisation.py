@@ -34,8 +34,9 @@ class BadInitialisation:
             fold = layer.rms / first.rms
             if fold > _LARGE or fold < _SMALL:
                 word = "blown up" if fold > 1 else "faded"
+                times = max(fold, first.rms / layer.rms)
                 text = (
-                    f"the signal is {word} {max(fold, 1 / fold):.3g}-fold between `{first.name}` and `{layer.name}` at "
+                    f"the signal is {word} {times:.3g}-fold between `{first.name}` and `{layer.name}` at "
                     "the start: scale the initial weights by 1/sqrt(inputs), or normalise in between"
                 )
                 yield layer.name, text

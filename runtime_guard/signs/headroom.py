@@ -35,6 +35,9 @@ class Headroom:
                 continue
             left = math.log2(limit / activation.largest)
             looks = self.bits.setdefault(activation.name, [])
+            if looks and looks[-1][0] == reading.step:  # A module that is called several times.
+                looks[-1][1] = min(looks[-1][1], left)
+                continue
             looks.append([reading.step, left])
             del looks[:-_LOOKS]
             ahead = _steps_left(looks)

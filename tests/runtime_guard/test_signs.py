@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from runtime_guard import EarlyWarning, Guard, Settings, TrainingIncident
-from runtime_guard.sign import all_signs
+from runtime_guard import EarlyWarning, Guard, Settings, TrainingIncident, activations, updates
+from runtime_guard.activations import Activation
+from runtime_guard.run_folder import GuardWarning
+from runtime_guard.sign import Reading, all_signs
+from runtime_guard.signs.headroom import Headroom
 
 pytestmark = pytest.mark.filterwarnings("ignore::runtime_guard.EarlyWarning")
 Batch = tuple[Tensor, Tensor]
@@ -238,3 +242,33 @@ def test_a_model_can_be_pickled_while_its_activations_are_sampled() -> None:
             assert not any(module._forward_hooks for module in pickle.loads(pickle.dumps(model)).modules())
             optimizer.step()
     assert not nn.modules.module._global_forward_hooks
+
+
+def test_a_module_that_is_called_often_in_a_step_is_looked_at_once() -> None:
+    sign = Headroom()
+    for step in range(4):
+        calls = [Activation("cell", "other", torch.float16, 2.0 ** (2 * step + call), 1.0, 0.0, 0.0) for call in (3, 1)]
+        found = list(sign.look(Reading(step, "", 1.0, 1.0, 0.1, activations=calls)))
+    assert [looks[0] for looks in sign.bits["cell"]] == [0, 1, 2, 3]
+    assert [place for place, _ in found] == ["cell"]
+
+
+@pytest.mark.parametrize("part", [activations, updates])
+def test_a_failure_of_the_early_warnings_is_not_the_trainings(
+    part: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(part, "values_of", refuse)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    guard = Guard(model, optimizer, settings=Settings(sample_every=1))
+    expected = "goes on without early warnings: RuntimeError: no such kernel"
+    with pytest.warns(GuardWarning, match=expected) as caught:  # noqa: PT031 - the loop is what is tried
+        for x in guard.watch(list(torch.randn(4, 8, 4))):
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+    assert len(caught) == 1
+    assert len(guard.history) == 4
