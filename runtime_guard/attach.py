@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ def run_attached(script: Script, *, logdir: Path | None = None, settings: Settin
                 raise incident from error
             raise
         finally:
+            if guard.watcher is not None:
+                guard.watcher.end_loop()
             guard.close()
     return guard
 
@@ -97,11 +99,11 @@ class _Attachment:
             # A loop within a loop is a validation in the midst of an epoch.
             if self._stands_down or self._is_in_loop or not self._watcher.tracked.named_optimizers:
                 return iterate(loader)
-            return self._turns(lambda: iterate(loader))
+            return self._watcher.hands_out(self._turns(lambda: iterate(loader)))
 
         return wrapped
 
-    def _turns(self, make: Callable[[], Any]) -> Iterator[Any]:
+    def _turns(self, make: Callable[[], Any]) -> Generator[Any, None, None]:
         self._is_in_loop = True
         self._unlooped.pause()
         step = self._watcher.step

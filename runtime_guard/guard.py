@@ -296,6 +296,18 @@ class Guard:
             return incident
         return None
 
+    def leave(self) -> None:
+        """Called when the process ends, where nobody has closed the guard: what is on its way is written."""
+        watcher = self._watcher
+        if watcher is None or self._is_closed:
+            return
+        watcher.end_loop()
+        watcher.detach()
+        watcher.hooks.panel.close(self.metrics[-1] if self.metrics else {})
+        self._write_health()
+        if self._unraised is not None:
+            warnings.warn(str(self._unraised), IncidentWarning, stacklevel=2)
+
     def ended_by(self, error: BaseException) -> None:
         """Remembers for the run's health what ended the training before its time."""
         is_end = isinstance(error, SystemExit) and error.code in (None, 0)

@@ -38,7 +38,7 @@ class Watched(Generic[Batch]):
         bundle = reenact.bundle_for(self._judge.number)
         if bundle is not None:
             return reenact.turns(bundle, self._watcher)
-        return turns(self._loader, self._watcher, self._judge)
+        return self._watcher.hands_out(turns(self._loader, self._watcher, self._judge))
 
     def __len__(self) -> int:
         return len(self._loader)  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ class Validated(Generic[Batch]):
         return getattr(self._loader, name)
 
 
-def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any]:
+def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Generator[Any, None, None]:
     """The loader's batches, and after a bad step the step's batches again."""
     watcher.surroundings, watcher.left = Surroundings.of_the_caller(), None
     watcher.open()
@@ -112,7 +112,7 @@ def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Iterator[Any
                 return
     except GeneratorExit:
         watcher.leave()
-        if watcher.suspicion is None:
+        if watcher.suspicion is None and not watcher.is_detached:
             watcher.end_micro_batch()  # The body was left by `break`, perhaps after a bad update.
             if watcher.suspicion is not None:
                 judge.judge(None, is_complete=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+import inspect
+import weakref
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -55,6 +57,8 @@ class Watcher:
         """Of the loop that began last."""
         self.left: Left | None = None
         """Until the next loop begins."""
+        self.is_detached = False
+        self._turns: weakref.ref[Generator[Any, None, None]] | None = None
 
     def open(self) -> None:
         """Starts listening to `backward` and scalers."""
@@ -71,8 +75,20 @@ class Watcher:
 
     def detach(self) -> None:
         """Stops listening, and takes the hooks off the optimizers, for good."""
+        self.is_detached = True
         self.close()
         self.hooks.detach()
+
+    def hands_out(self, turns: Generator[Any, None, None]) -> Generator[Any, None, None]:
+        """Tells of the generator that a loop takes its batches from; returns it."""
+        self._turns = weakref.ref(turns)
+        return turns
+
+    def end_loop(self) -> None:
+        """Ends the generator that a loop still holds, which will not be asked again."""
+        turns = None if self._turns is None else self._turns()
+        if turns is not None and inspect.getgeneratorstate(turns) != inspect.GEN_RUNNING:
+            turns.close()
 
     def add_optimizer(self, name: str, optimizer: Optimizer) -> None:
         """One that the script made after the guard."""

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from runtime_guard import Guard, IncidentWarning, Settings, TrainingIncident
 from runtime_guard.health import Health
-from tests.runtime_guard.processes import ROOT, python
+from tests.runtime_guard.processes import ROOT, fresh_python, python
 
 
 def good(num: int) -> list[Tensor]:
@@ -289,6 +289,39 @@ def test_a_loop_left_halfway_begins_anew() -> None:
     assert no_trace_is_left()
     assert training.guard.incidents == []
     assert is_guarding(training)
+
+
+def test_a_process_that_ends_with_a_loop_half_done_ends_well_and_writes_all_of_it(tmp_path: Path) -> None:
+    code = """
+from tests.runtime_guard.test_survival import Training, good
+training = Training(logdir="run")
+batches = iter(training.guard.watch(good(9)))
+for _ in range(5):
+    training.step(next(batches))
+"""
+    done = fresh_python(tmp_path, "-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    health = Health.read(tmp_path / "run")
+    assert health is not None
+    assert health.describe().startswith("5 steps, 0 epochs, 0 incidents, not finished")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "readings.jsonl").read_text().splitlines()]
+    assert max(steps) == 4
+
+
+def test_a_process_that_an_error_ends_says_so(tmp_path: Path) -> None:
+    code = """
+from tests.runtime_guard.test_survival import Training, good
+training = Training(logdir="run")
+for batch in training.guard.watch(good(9)):
+    training.step(batch)
+    raise OSError("mine")
+"""
+    done = fresh_python(tmp_path, "-c", code)
+    assert done.returncode == 1
+    assert done.stderr.endswith("OSError: mine\n")
+    health = Health.read(tmp_path / "run")
+    assert health is not None
+    assert ", ended by OSError" in health.describe()
 
 
 def test_a_batch_that_the_loop_changes_in_place_is_told() -> None:
