@@ -139,14 +139,15 @@ def _diagnosed(
     watcher.restoration.keep_after()
     tensors = [tensor for m in left.window.micro_batches for _, tensor in batch_tensors(m.batch)]
     finite = MadeFinite([*watcher.tracked.parameters, *watcher.tracked.buffers, *tensors])
-    _, with_finite = _run_again(left, suspicion, watcher, body, finite)
-    path = entry.tb_frame.f_code.co_filename
+    frame = entry.tb_frame
+    _, with_finite = _run_again(left, suspicion, watcher, body, frame, finite)
+    path = frame.f_code.co_filename
     if with_finite is not None and _is_same_error(error, with_finite, path):
         watcher.restoration.after_step()
         for parameter, gradient in gradients:
             parameter.grad = gradient
         return None
-    session, again = _run_again(left, suspicion, watcher, body, contextlib.nullcontext())
+    session, again = _run_again(left, suspicion, watcher, body, frame, contextlib.nullcontext())
     if again is None or not _is_same_error(error, again, path):
         came = "no error" if again is None else f"another error, {in_words(again)}"
         raise NoBodyError(f"it was, and came to {came}")
@@ -155,13 +156,15 @@ def _diagnosed(
 
 
 def _run_again(
-    left: Left, suspicion: Suspicion, watcher: Watcher, body: Body, mode: Any
+    left: Left, suspicion: Suspicion, watcher: Watcher, body: Body, frame: FrameType, mode: Any
 ) -> tuple[ReplaySession, BaseException | None]:
     """All of the window's turns up to an error."""
     with watcher.replaying(suspicion) as session, mode, contextlib.redirect_stdout(io.StringIO()):
         for index, micro_batch in enumerate(left.window.micro_batches):
             micro_batch.rng.restore()
             session.begin_micro_batch(index, micro_batch.batch)
+            if left.surroundings is None:
+                session.name_variables(frame)
             try:
                 body(micro_batch.number, micro_batch.batch)
             except (Exception, SystemExit) as again:

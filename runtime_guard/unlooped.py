@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Protocol
 
-from torch import Tensor
-
 from runtime_guard.ending import Ending, in_words
 from runtime_guard.loop_body import Around, body_around
 from runtime_guard.loop_source import NoBodyError
@@ -123,8 +121,7 @@ class Unlooped:
             session.stops_at = optimizer
             suspicion.window.micro_batches[-1].rng.restore()
             session.begin_micro_batch(0, None)
-            for name, tensor in self._variables(around.frame):
-                session.births.add_source("input", (name,), tensor)
+            session.name_variables(around.frame)
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # Its lines were printed the first time.
                     around.body(0, None)
@@ -133,13 +130,6 @@ class Unlooped:
             except Exception as error:
                 raise NoBodyError(f"its loop body came to another end, {in_words(error)}") from error
         return session
-
-    def _variables(self, frame: FrameType) -> list[tuple[str, Tensor]]:
-        """Tensors of the script that nothing learns, the largest last: what a slice was taken from counts first."""
-        learnt = {id(parameter) for parameter in self._watcher.tracked.parameters}
-        found = {**frame.f_globals, **frame.f_locals}.items()
-        tensors = [(n, t) for n, t in found if isinstance(t, Tensor) and t.is_leaf and id(t) not in learnt]
-        return sorted(tensors, key=lambda pair: pair[1].numel())
 
 
 def _hint(around: Around | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -52,6 +53,12 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def add_source(self, kind: str, names: tuple[str, ...], tensor: Tensor) -> None:
         """Tells what a tensor is that was there before the step; a later one with the same memory comes first."""
         self._memory.add_source(Source(kind, names, tensor))
+
+    def add_array(self, name: str, array: Any) -> None:
+        """Tells the name of a numpy array that the script holds, whose memory tensors may share."""
+        with contextlib.suppress(TypeError, ValueError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # That it is not writable.
+            self._memory.add_array(Source("input", (name,), torch.from_numpy(array)))
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ class Memory:
     def __init__(self) -> None:
         self._written: dict[int, list[_Written]] = {}
         self._sources: dict[int, list[Source]] = {}
+        self._arrays: list[Source] = []
         self._producers: dict[int, str] = {}
         self._uninitialised: set[int] = set()
         self._kept: dict[int, StorageWeakRef] = {}
@@ -36,6 +37,10 @@ class Memory:
         self._sources.setdefault(_storage_key(source.tensor), []).insert(0, source)
         self._hold(source.tensor)
 
+    def add_array(self, source: Source) -> None:
+        """One whose memory belongs to numpy, of which torch may make any number of storages."""
+        self._arrays.append(source)
+
     def source_of(self, tensor: Tensor) -> Source | None:
         """The tensor from before the step that shares bytes with this one."""
         start, stop = _byte_range(tensor)
@@ -43,6 +48,16 @@ class Memory:
             first, last = _byte_range(candidate.tensor)
             if first < stop and start < last:
                 return candidate
+        return self._array_of(tensor)
+
+    def _array_of(self, tensor: Tensor) -> Source | None:
+        if not self._arrays or tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+            return None
+        start = tensor.data_ptr()
+        for source in self._arrays:
+            first, last = _byte_range(source.tensor)
+            if source.tensor.data_ptr() <= start < source.tensor.data_ptr() + last - first:
+                return source
         return None
 
     def set_producer(self, tensor: Tensor, operation: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -93,6 +93,21 @@ class ReplaySession:
         with self.births.paused():
             for name, tensor in batch_tensors(batch):
                 self.births.add_source("input", (name,), tensor)
+
+    def name_variables(self, frame: FrameType) -> None:
+        """Tells of what a script that hands out no batches holds, and nothing learns.
+
+        The largest comes first: what a slice was taken from counts.
+        """
+        learnt = {id(parameter) for parameter in self._tracked.parameters}
+        found = {**frame.f_globals, **frame.f_locals}.items()
+        tensors = [(n, t) for n, t in found if isinstance(t, Tensor) and t.is_leaf and id(t) not in learnt]
+        with self.births.paused():
+            for name, tensor in sorted(tensors, key=lambda pair: pair[1].numel()):
+                self.births.add_source("input", (name,), tensor)
+            for name, value in found:
+                if type(value).__module__ == "numpy" and hasattr(value, "ndim"):
+                    self.births.add_array(name, value)
 
     def before_update(self, parameters: Sequence[tuple[str, Tensor]]) -> None:
         """Tells that an optimizer is about to step with the gradients that these named parameters have now."""

@@ -140,6 +140,24 @@ def test_data_that_is_not_finite_is_named_like_its_variable(folder: Path) -> Non
     assert birth.output.first_bad == (33, 2)
 
 
+def test_an_array_that_is_not_finite_is_named_like_its_variable(folder: Path) -> None:
+    (folder / "array.py").write_text(
+        START
+        + """
+table = X.numpy().copy()
+for epoch in range(3):
+    optimizer.zero_grad()
+    loss_of(torch.from_numpy(table[:, :4])).backward()
+    optimizer.step()
+"""
+    )
+    with pytest.raises(TrainingIncident) as caught:
+        run_attached(script(folder, "array", "nan"), settings=Settings())
+    birth = caught.value.incident.birth
+    assert birth is not None
+    assert (birth.kind, birth.operation) == ("input", "table")
+
+
 @pytest.mark.parametrize("policy", ["skip", "warn"])
 def test_policies_go_on(folder: Path, policy: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(IncidentWarning, match="log made inf"):
@@ -193,9 +211,9 @@ for i in range(0, 48, 8):
         run_attached(script(folder, "refused", "nan"), settings=Settings())
     assert caught.value.incident.step == 4
     assert isinstance(caught.value.__cause__, RuntimeError)
-    assert caught.value.incident.birth is not None
-    assert caught.value.incident.birth.output is not None
-    assert caught.value.incident.birth.output.num_nan == 1
+    birth = caught.value.incident.birth
+    assert birth is not None
+    assert (birth.kind, birth.operation) == ("input", "X")
 
 
 def test_an_error_in_a_loop_that_trains_nothing_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
