@@ -37,12 +37,16 @@ class Averages:
 
     def taken(self, pattern: str) -> Iterator[Reading]:
         """The mean of each name, over all ranks, under `pattern` with the name for `*`. Begins anew."""
+        for name, sums in self.sums():
+            key = pattern.replace("*", name)
+            yield Reading(key, Derived(sums, functools.partial(_mean, key)), "sum")
+
+    def sums(self) -> list[tuple[str, Tensor]]:
+        """Of each name how much its numbers are together and how many, float64 `(2,)`. Begins anew."""
         for step in sorted(self._in_doubt):
             self._settle(step)
-        for name, (total, count) in self._totals.items():
-            key = pattern.replace("*", name)
-            yield Reading(key, Derived(_with_count(total, count), functools.partial(_mean, key)), "sum")
-        self._totals = {}
+        totals, self._totals = self._totals, {}
+        return [(name, _with_count(total, count)) for name, (total, count) in totals.items()]
 
     def _settle(self, step: int) -> None:
         for name, value in self._in_doubt.pop(step):

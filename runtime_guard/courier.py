@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import warnings
@@ -51,6 +52,8 @@ class Courier:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="runtime_guard sinks", daemon=True)
             self._thread.start()
+            # Threads of this kind end with the process; a script that never closes its guard loses nothing either.
+            atexit.register(self.close)
         self._queue.put(parcel)
         self._warn()
 
@@ -67,6 +70,7 @@ class Courier:
         if self._is_closed:
             return
         self._is_closed = True
+        atexit.unregister(self.close)
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()

@@ -338,6 +338,7 @@ class Guard:
         watcher.restore(decision)
         watcher.resolved(decision)
         text = describe(incident)
+        watcher.hooks.panel.show_incident(incident.step, text)
         if decision is Decision.RAISE:
             self._ended_by = "an incident"
             self._write_health()

@@ -64,7 +64,8 @@ class Epoch:
 
 class Monitor:
     """Reads numbers on the device, and leaves them there. Nothing of it may wait, draw random numbers, or change a
-    tensor that is not its own; only `end_epoch` and `close` may wait. It does nothing of what it does not override.
+    tensor that is not its own; only `end_epoch`, `incident` and `close` may
+    wait. It does nothing of what it does not override.
 
     Its docstring lists the keys that it writes under `Writes:`, one a line: the key in backticks, with `*` for what
     varies, then its meaning and unit.
@@ -103,6 +104,10 @@ class Monitor:
 
     def end_epoch(self, epoch: Epoch) -> Iterable[Reading]:
         """What was seen since the last epoch ended."""
+        return ()
+
+    def incident(self, step: int, verdict: str) -> Iterable[Reading]:
+        """Something was not finite at this step, and a decision has been taken. May wait."""
         return ()
 
     def close(self, metrics: Mapping[str, Any]) -> Iterable[Reading]:

@@ -162,6 +162,8 @@ class Panel:
             self._has_unended = True
             found: list[Reading] = []
             self._read("validation_loss", found, name, loss.detach())
+            if not found and ranks.num_ranks() == 1:
+                return
             parcel = Parcel(max(self._last_step, 0), found, "validation")
             if 0 < len(self._parcels) < _MAX_ON_THEIR_WAY:
                 self._parcels.append(parcel)  # Steps come in order.
@@ -183,6 +185,16 @@ class Panel:
         self._num_epochs += 1
         self._has_unended = False
         self._show_now("end_epoch", epoch)
+
+    def show_incident(self, step: int, verdict: str) -> None:
+        """Waits until it is written: the process may end of it."""
+        if self.is_on:
+            found: list[Reading] = []
+            self._read("incident", found, step, verdict)
+            if found or ranks.num_ranks() > 1:
+                self._sent(Parcel(step, found, "incident"))
+            if self._courier is not None and ranks.num_ranks() == 1:
+                self._courier.flush()
 
     def close(self, metrics: Mapping[str, Any]) -> None:
         """Waits, and closes the sinks."""

@@ -45,15 +45,23 @@ def started(kind: str) -> Run:
 def shown(kind: str, monitors: list[Monitor], **settings: Any) -> Memory:
     run, memory = started(kind), Memory()
     with Guard(
-        run.models, run.optimizers, scaler=run.scaler, monitors=monitors, sinks=[memory], settings=Settings(**settings)
+        run.models,
+        run.optimizers,
+        scaler=run.scaler,
+        monitors=monitors,
+        sinks=[memory],
+        config=CONFIG,
+        settings=Settings(**settings),
     ) as guard:
         run.train(guard.watch(run.loader))
         validate(guard, run)
-        guard.epoch_end({"train_accuracy": 0.5, "val_accuracy": torch.tensor(0.25), "lines": 3})
+        guard.epoch_end(METRICS)
     assert not guard.incidents
     return memory
 
 
+CONFIG = {"width": 16, "augment": True, "data": {"name": "generated"}, "api_key": "hunter2"}
+METRICS = {"train_accuracy": 0.5, "val_accuracy": torch.tensor(0.25), "lines": 3}
 VALIDATION = [(torch.linspace(-1, 1, 24).reshape(4, 6), torch.tensor([0, 1, 2, 0])) for _ in range(2)]
 
 
@@ -66,6 +74,24 @@ def validate(guard: Guard, run: Run) -> None:
         for x, y in guard.validate(VALIDATION):
             guard.loss(nn.functional.cross_entropy(model(x), y))
     model.train()
+
+
+def shown_with_a_bad_step(monitors: list[Monitor], policy: str = "skip", **settings: Any) -> Memory:
+    """Of five, the third."""
+    model, memory = nn.Linear(2, 1), Memory()
+    optimizer = torch.optim.AdamW(model.parameters(), 0.01, fused=True)
+    batches = [torch.ones(4, 2) for _ in range(5)]
+    batches[2] = torch.full((4, 2), math.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        guard = Guard(model, optimizer, monitors=monitors, sinks=[memory], settings=Settings(policy=policy, **settings))
+        with guard:
+            for batch in guard.watch(batches):
+                optimizer.zero_grad()
+                model(batch).square().mean().backward()
+                optimizer.step()
+    assert len(guard.incidents) == 1
+    return memory
 
 
 def column(memory: Memory, key: str) -> list[Any]:
@@ -81,6 +107,7 @@ def keys(memory: Memory) -> set[str]:
 def test_keys_that_are_written_are_those_that_are_documented(name: str) -> None:
     documented = re.findall(r"^ +`(\S+)`: ", str(MONITORS[name].__doc__), flags=re.MULTILINE)
     written = {key for kind in KINDS for key in keys(shown(kind, [MONITORS[name]()]))}
+    written |= keys(shown_with_a_bad_step([MONITORS[name]()]))
     assert documented
     for key in documented:
         assert fnmatch.filter(written, key), f"{key} is documented and never written"
@@ -113,7 +140,7 @@ def test_a_watched_run_is_bit_identical(kind: str, name: str) -> None:
         for _ in range(2):
             run.train(guard.watch(run.loader))
             validate(guard, run)
-            guard.epoch_end()
+            guard.epoch_end(METRICS)
     assert memory.rows
     assert_same(everything(run), expected)
 
@@ -135,7 +162,7 @@ def test_a_watched_step_never_waits_for_the_device(kind: str, name: str) -> None
 
 
 def test_all_monitors_share_one_transfer_per_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one per validation batch and epoch."""
+    """And one per validation batch, per epoch, and at the end."""
     transfers = []
 
     class Counted(Ticket):
@@ -146,7 +173,7 @@ def test_all_monitors_share_one_transfer_per_update(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("runtime_guard.parcel.Ticket", Counted)
     memory = shown("plain", all_monitors())
     assert len([1 for _, readings in memory.rows if "loss/loss" in readings]) == NUM_BATCHES
-    assert len(transfers) == len(memory.rows) == NUM_BATCHES + len(VALIDATION) + 1
+    assert len(transfers) == len(memory.rows) == NUM_BATCHES + len(VALIDATION) + 2
 
 
 @pytest.mark.parametrize("kind", ["momentum", "float16_with_scaler"])
@@ -207,19 +234,7 @@ def test_losses_of_an_epoch_are_averages(name: str) -> None:
 @pytest.mark.parametrize("before_update", ["read", "flag"])
 def test_a_step_that_is_skipped_is_in_no_average(before_update: str) -> None:
     """Also where it becomes known afterwards that it was bad."""
-    model, memory = nn.Linear(2, 1), Memory()
-    optimizer = torch.optim.AdamW(model.parameters(), 0.01, fused=True)
-    batches = [torch.ones(4, 2) for _ in range(5)]
-    batches[2] = torch.full((4, 2), math.nan)
-    settings = Settings(policy="skip", before_update=before_update)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Guard(model, optimizer, monitors=[Loss()], sinks=[memory], settings=settings) as guard:
-            for batch in guard.watch(batches):
-                optimizer.zero_grad()
-                model(batch).square().mean().backward()
-                optimizer.step()
-    assert len(guard.incidents) == 1
+    memory = shown_with_a_bad_step([Loss()], before_update=before_update)
     losses = column(memory, "loss/loss")
     assert len(losses) == 4
     assert column(memory, "loss/epoch/loss/train") == pytest.approx([sum(losses) / 4])
@@ -283,18 +298,7 @@ def test_a_file_that_is_there_is_added_to(tmp_path: Path) -> None:
 
 
 def test_a_bad_step_that_is_skipped_is_not_shown() -> None:
-    model, memory = nn.Linear(2, 1), Memory()
-    optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    batches = [torch.ones(4, 2) for _ in range(5)]
-    batches[2] = torch.full((4, 2), math.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Guard(model, optimizer, policy="skip", monitors="all", sinks=[memory]) as guard:
-            for batch in guard.watch(batches):
-                optimizer.zero_grad()
-                model(batch).square().mean().backward()
-                optimizer.step()
-    assert len(guard.incidents) == 1
+    memory = shown_with_a_bad_step(all_monitors())
     assert [step for step, readings in memory.rows if "loss/loss" in readings] == [0, 1, 2, 3]
     assert all(math.isfinite(loss) for loss in column(memory, "loss/loss"))
 
