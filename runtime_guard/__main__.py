@@ -155,5 +155,34 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
         sys.exit(1)
 
 
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at; 0.0.0.0 for the network.")
+@click.option("--port", default=6006, show_default=True, help="Port to serve at; 0 takes a free one.")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def tensorboard(*, host: str, port: int, path: Path, arguments: tuple[str, ...]) -> None:
+    """Shows a run, or all runs of a folder, in TensorBoard.
+
+    PATH is the logdir given to Guard, or a folder of several. Keeps more pictures and texts than TensorBoard does by
+    itself, and reads a run that was resumed. All that follows goes to TensorBoard.
+
+    \b
+    Examples:
+      runtime-guard tensorboard runs/1                        one run
+      runtime-guard tensorboard runs --port 0                 all of them, at a free port
+      runtime-guard tensorboard runs --reload_interval 5      an option of TensorBoard's own
+    """
+    from runtime_guard.dashboard import DashboardError, arguments_for, has_events, serve
+
+    if not has_events(path):
+        click.echo(
+            f"{path} holds nothing for TensorBoard yet; it will show what a Guard with this logdir writes", err=True
+        )
+    try:
+        sys.exit(serve(arguments_for(path, host=host, port=port, more=arguments)))
+    except DashboardError as error:
+        raise click.ClickException(str(error)) from None
+
+
 if __name__ == "__main__":
     main(prog_name="runtime-guard")
