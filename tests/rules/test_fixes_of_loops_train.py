@@ -90,6 +90,48 @@ def train():
 """
 
 
+LOADED = """\
+from torch.utils.data import DataLoader, Dataset
+
+
+class Stored(Dataset):
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        return torch.load(f"{self.folder}/{index}.pt")
+
+
+def train():
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return train_on(folder)
+
+
+def train_on(folder):
+    model, batches = parts()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    for index, x in enumerate(torch.randn(16, 4)):
+        torch.save(x, f"{folder}/{index}.pt")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    loader = DataLoader(Stored(folder), batch_size=4, shuffle=True)
+    losses = []
+    for _ in range(2):
+        for x in loader:
+            loss = model(x.to(device)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+"""
+
+
 @pytest.mark.parametrize(
     ("rule", "code"),
     [("TRN403", EVALUATING), ("TRN403", ADVERSARIAL)],
@@ -97,6 +139,10 @@ def train():
 )
 def test_a_neutral_fix_changes_no_bit(rule: str, code: str) -> None:
     assert outcome(fixed(rule, code, unsafe=False)) == outcome(SETUP + code)
+
+
+def test_loading_beside_the_training_changes_no_bit() -> None:
+    assert outcome(fixed("TRN412", LOADED)) == outcome(SETUP + LOADED)
 
 
 def test_detached_losses_are_the_same_numbers_without_a_graph() -> None:

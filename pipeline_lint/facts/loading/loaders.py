@@ -106,12 +106,23 @@ class Loaders:
             return None
         values = self._roles.values(path, node)
         if values:
-            return self._built(values[0], depth + 1) if len(values) == 1 and values[0] is not None else None
+            value = values[0] if len(values) == 1 else None
+            return self._built(value, depth + 1) if value is not None else self._split_into(path)
         function = self._source.function_of(node)
         if not isinstance(function, cst.FunctionDef):
             return None
         built = {id(each): each for given in self._passed(function, path) if (each := self._built(given, depth + 1))}
         return next(iter(built.values())) if len(built) == 1 else None
+
+    def _split_into(self, name: str) -> cst.Call | None:
+        """The call that divides a dataset: `train_set, test_set = random_split(dataset, lengths)`."""
+        for target in self._source.nodes(cst.AssignTarget):
+            match target.target, self._source.parent(target):
+                case cst.Tuple(elements=parts), cst.Assign(value=cst.Call() as call):
+                    is_it = any(path_of(self._source, part.value) == name for part in parts)
+                    if is_it and self._names.resolve(call.func) in _SPLITS:
+                        return call
+        return None
 
     def _passed(self, function: cst.FunctionDef, name: str) -> Iterator[cst.BaseExpression]:
         """What the calls of a function in this file pass for a parameter."""
