@@ -38,6 +38,31 @@ def test_a_guarded_loop_trains_bit_for_bit_as_before(
     assert (tmp_path / "runs").exists() == (rule == "TRN501")
 
 
+def test_a_guard_that_is_shown_every_batch_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = """\
+def train(num_epochs=2):
+    model, batches = parts()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for epoch in range(num_epochs):
+        for x, target in batches:
+            optimizer.zero_grad()
+            output = torch.cat([model(x), -model(x)], dim=1)
+            classes = (target > 0).long().squeeze(1)
+            loss = F.cross_entropy(output, classes)
+            loss.backward()
+            optimizer.step()
+            print("loss", loss.item())
+            losses.append(loss.item())
+    return losses, model[0].weight.tolist()
+"""
+    result = fixed("TRN502", code)
+    assert "guard.samples(output, classes)" in result
+    assert outcome(result) == outcome(SETUP + code)
+    assert (tmp_path / "runs").exists()
+
+
 def test_a_guarded_loop_stops_at_the_first_number_that_is_not_finite() -> None:
     code = TRAINING.replace("poison=None", "poison=(1, 3)")
     losses, _ = outcome(SETUP + code)

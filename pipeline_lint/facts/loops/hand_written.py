@@ -39,6 +39,15 @@ class HandWritten:
     scaler: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What a model says of a batch and what is right, known behind a statement of the loop."""
+
+    statement: cst.SimpleStatementLine
+    scores: str
+    targets: str
+
+
 def hand_written(source: Source) -> Iterator[HandWritten]:
     """The training loops of a file that uses no framework, each with its own backward and step."""
     if _FRAMEWORKS.search(source.text) or is_test_code(source):
@@ -57,13 +66,22 @@ def hand_written(source: Source) -> Iterator[HandWritten]:
         yield HandWritten(root, batches, optimizers, _models(source, batches, optimizers), scaler)
 
 
-def guard_edits(source: Source, loop: HandWritten, *, logdir: str = "") -> tuple[Edit, ...] | None:
-    """The edits that put a `Guard` around the loop; None where a model or the place of the loop is not plain."""
+def guard_edits(
+    source: Source, loop: HandWritten, *, logdir: str = "", shown: Shown | None = None
+) -> tuple[Edit, ...] | None:
+    """The edits that put a `Guard` around the loop; None where a model or the place of the loop is not plain.
+
+    `shown` is a batch that the guard's monitors are to see.
+    """
     if not loop.models or len(loop.models) > _MOST_MODELS or not _is_written_in_lines(source, loop):
         return None
     name = "guard" if not re.search(r"\bguard\b", source.text) else "training_guard"
     try:
-        return _edits(source, loop, name, logdir)
+        edits = _edits(source, loop, name, logdir)
+        if shown is None:
+            return edits
+        code = f"{name}.samples({shown.scores}, {shown.targets})"
+        return (*edits, insert_after(source, shown.statement, code))
     except UnknownPosition:
         return None
 

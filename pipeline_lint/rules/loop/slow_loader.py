@@ -81,8 +81,8 @@ class SlowLoader(Rule):
         for a sample, where only pinning lacks, and for what waits in each step, findings are possible ones, because
         small models do not mind.
     Fix: Unsafe, because workers are processes that take memory and need a dataset that can be pickled: four of them,
-        and pinned memory where there is a GPU. There is none at the top of a script, which workers would run again where
-        processes are not forked, nor for what waits.
+        and pinned memory where there is a GPU. There is none at the top of a script, which workers would run again
+        where processes are not forked, nor for what waits.
     Source: https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html, on asynchronous loading and on
         synchronization.
     """
