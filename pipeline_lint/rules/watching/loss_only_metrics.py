@@ -32,10 +32,10 @@ class LossOnlyMetrics(Rule):
     """A training is watched by its loss, perhaps its accuracy, and nothing else.
 
     A mean hides what it is made of: a class that is never predicted, labels that are wrong, a layer whose gradients
-    have vanished, a model that says the same of every input. An accuracy of 95 % is what a model that has learned nothing
-    reaches where 95 % of the samples are of one class. What shows it is the confusion matrix, precision and recall by
-    class, the distribution of the predictions, the gradients of each layer, and the batches with the largest and the
-    smallest loss, looked at.
+    have vanished, a model that says the same of every input. An accuracy of 95 % is what a model that has learned
+    nothing reaches where 95 % of the samples are of one class. What shows it is the confusion matrix, precision and
+    recall by class, the distribution of the predictions, the gradients of each layer, and the batches with the largest
+    and the smallest loss, looked at.
 
     Bad:
         import torch
