@@ -10,6 +10,7 @@ import re
 
 import libcst as cst
 
+from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.gradient_uses import GradientUses
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
@@ -18,7 +19,7 @@ from pipeline_lint.facts.trained_code import is_trained_code
 from pipeline_lint.source import Source
 
 _GIVEN = re.compile(
-    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true|counts?|deg|degrees?|num_\w+|lengths?|grid_?[xyz]|xx|yy"
+    r"^(gt|gt_\w+|\w+_gt|targets?|labels?|ground_?truths?|y_true|counts?|degs?|degrees?|adj(_\w+)?|laplacian|pitch(_\w+)?|num_\w+|lengths?|grid_?[xyz]|xx|yy"
     r"|edge_(index|weight|attr)s?|lambda_max)$"
     r"|(^|_)(log_?snr|snr|alphas?_?(cum)?prod\w*|alphas?_bars?|betas?_?prod\w*|sigma_?data\w*|noise_level\w*|timesteps?"
     r"|schedulers?)(_|$)",
@@ -31,7 +32,9 @@ def may_be_differentiated(source: Source, site: Site) -> bool:
     """Whether a gradient may flow through an operation, as far as its operands and the names around it tell."""
     if not site.has_gradient or not is_trained_code(source, site.node) or _is_of_function(source, site.node):
         return False
-    return not source.fact(GradientUses).are_lost(site.node) and not _is_of_given(site)
+    if _is_of_hook(site.function):
+        return False
+    return not source.fact(GradientUses).are_lost(site.node) and not _is_of_given(source, site)
 
 
 def _is_of_function(source: Source, node: cst.CSTNode) -> bool:
@@ -40,9 +43,23 @@ def _is_of_function(source: Source, node: cst.CSTNode) -> bool:
     return owner is not None and any(last_name(base.value) == "Function" for base in owner.bases)
 
 
-def _is_of_given(site: Site) -> bool:
+def _is_of_hook(function: cst.FunctionDef | None) -> bool:
+    """Whether a function is given gradients to change, as the hooks of a backward pass are."""
+    return function is not None and any(
+        parameter.name.value in ("grad_input", "grad_output", "grad_inputs", "grad_outputs")
+        for parameter in function.params.params
+    )
+
+
+def _is_of_given(source: Source, site: Site) -> bool:
     tensors = [node for name, node in site.operands.items() if site.values[name].kind != NUMBER]
-    return bool(tensors) and all(map(is_given, tensors))
+    return bool(tensors) and all(is_given(node) or _is_made_of_given(source, node) for node in tensors)
+
+
+def _is_made_of_given(source: Source, node: cst.BaseExpression) -> bool:
+    """Whether it is a name of what is computed from such: `degree = adjacency.sum(1)`."""
+    value = source.fact(Flow).value_of(node) if isinstance(node, cst.Name) else None
+    return value is not None and is_given(value)
 
 
 def is_given(node: cst.BaseExpression) -> bool:

@@ -105,6 +105,10 @@ class GradientUses:
             self._loaded[name] = grouped
         return self._loaded[name].get(id(function), [])
 
+    def _uses_in_file(self, name: str) -> list[cst.Name]:
+        """Where a name of the module is read, or one that looks the same."""
+        return [each for each in self._occurrences(name) if self._is_read(each)]
+
     def passed(self, function: cst.FunctionDef, parameter: str) -> list[cst.BaseExpression]:
         """What the calls of a function in this file pass for a parameter; nothing where one of them is not plain."""
         found = []
@@ -176,7 +180,7 @@ class GradientUses:
         match target:
             case cst.Name(value=name):
                 function = self._outermost(node)
-                uses = self.uses(name, function) if function is not None else []
+                uses = self.uses(name, function) if function is not None else self._uses_in_file(name)
                 return bool(uses) and all(self._is_lost(use, seen) for use in uses)
             case cst.Tuple(elements=elements):
                 return all(self._is_target_lost(element.value, node, seen) for element in elements)

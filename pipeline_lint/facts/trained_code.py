@@ -19,7 +19,7 @@ _NOT_TRAINED = re.compile(
     r"|decode|generate|export|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler"
     r"|augment|augmentation|transform|transforms|generation|ransac|loader|collate|dataset|datasets|demo|statistics"
     r"|processing|preprocessing|feature_extraction|exporter|clip_grad|grad_norm|data_utils|miou|fid|psnr"
-    r"|ssim_metric|running_stats|calibrate)(_|$)"
+    r"|ssim_metric|running_stats|calibrate|influence|attribution|saliency|explainers?)(_|$)"
     r"|(^|_)(make|create|get|build|compute|assign)_(\w+_)?(labels?|targets?)$",
     re.IGNORECASE,
 )
@@ -39,6 +39,7 @@ _GENERATION = re.compile(r"(^|_)(generate|generation|sample|decode|beam|search)(
 _OTHER_PURPOSES = frozenset(
     "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
 )
+_EXAMPLES = frozenset("example examples tutorial tutorials demo demos".split())
 _FORWARD_METHODS = frozenset({"forward", "training_step", "loss"})
 
 
@@ -46,6 +47,11 @@ def is_test_code(source: Source) -> bool:
     """Whether a file holds tests, which compute by hand what they compare with."""
     path = PurePath(source.path)
     return path.stem.startswith("test_") or path.stem.endswith("_test") or "tests" in path.parts[:-1]
+
+
+def is_example_code(source: Source) -> bool:
+    """Whether a file is an example, which runs as it stands there."""
+    return not _EXAMPLES.isdisjoint(PurePath(source.path).parts[:-1])
 
 
 def is_trained_code(source: Source, node: cst.CSTNode) -> bool:
@@ -62,7 +68,7 @@ def is_named_for_another_purpose(source: Source, node: cst.CSTNode) -> bool:
         return True
     if any(part.lower().endswith("metrics") for part in path.parts[:-1]):
         return True
-    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]) or path.stem == "stats":
+    if not _FOLDERS_NOT_TRAINED.isdisjoint(path.parts[-4:-1]) or path.stem in ("stat", "stats"):
         return True
     # Not a disk of that name, at the top of a path.
     folders = path.parts[2:] if path.is_absolute() else path.parts
@@ -139,6 +145,9 @@ def is_differentiated(source: Source, node: cst.CSTNode) -> bool:
     function = source.function_of(node)
     if isinstance(function, cst.FunctionDef) and function.name.value in source.fact(_called_by_models):
         return True
+    if '"__main__"' in source.text or "'__main__'" in source.text:
+        # A script's functions are its own, and what it trains is a model or a loss.
+        return False
     return source.fact(_is_torch_alone) and not any(_has_forward(owner) for owner in source.nodes(cst.ClassDef))
 
 

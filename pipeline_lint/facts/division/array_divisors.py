@@ -1,17 +1,21 @@
-"""Divisors that numpy computes from what they divide: `x / np.abs(x).max()`, as data are prepared for tensors."""
+"""Divisors that numpy or pandas computes from what they divide: `x / np.abs(x).max()`, as data are prepared."""
 
 from __future__ import annotations
+
+import re
 
 import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.code.names import Names
-from pipeline_lint.facts.ranges.syntax import path_of
+from pipeline_lint.facts.ranges.syntax import last_name, path_of
 from pipeline_lint.facts.ranges.value import Evidence
 from pipeline_lint.source import Source
 
 _ZERO_FOR_ZEROS = frozenset({"max", "amax", "linalg.norm", "nanmax"})
 _ZERO_FOR_EQUAL = frozenset({"std", "var", "nanstd", "nanvar", "ptp"})
+_COLUMN = re.compile(r"^(df|\w+_df|series|dataframe)(\.|$)")
+_OF_TABLES = frozenset({"apply", "agg", "aggregate", "applymap", "transform"})
 _PASSED = frozenset({"sqrt", "abs", "square", "absolute", "fabs", "expand_dims"})
 
 
@@ -37,6 +41,17 @@ def why_array_zero(source: Source, node: cst.BaseExpression, numerator: cst.Base
             return None
         inner = operand
     return None
+
+
+def is_column(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a quotient is of columns of a table, as pandas hands them to a function: `df.apply(lambda x: ...)`."""
+    names = _read(node)
+    if any(_COLUMN.search(name) for name in names):
+        return True
+    function = source.enclosing(node, cst.Lambda)
+    argument = source.parent(function) if function is not None else None
+    call = source.parent(argument) if isinstance(argument, cst.Arg) else None
+    return isinstance(call, cst.Call) and last_name(call.func) in _OF_TABLES
 
 
 def _read(node: cst.CSTNode) -> set[str]:

@@ -14,7 +14,7 @@ from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.unwrapping import unwrapped
 from pipeline_lint.facts.code.value_history import are_related, names_in, ways_made
-from pipeline_lint.facts.division.array_divisors import why_array_zero
+from pipeline_lint.facts.division.array_divisors import is_column, why_array_zero
 from pipeline_lint.facts.division.bounded_values import is_bounded
 from pipeline_lint.facts.division.divisor_forms import SELECTION, of_one_element, of_running_total, why_by_form
 from pipeline_lint.facts.division.divisor_guards import has_guard, is_constant_setup
@@ -48,7 +48,7 @@ def why_zero(source: Source, site: Site, name: str) -> Evidence | None:
         return None
     if value.kind == OTHER:
         return _of_array(source, site, name)
-    if is_bounded(value) or not may_vanish(source, value):
+    if is_bounded(value) or not may_vanish(source, value) or is_column(source, site.node):
         return None
     node, numerator = site.operands[name], site.values.get("input") if name == "other" else None
     if is_constant_setup(source, site.node, node):

@@ -10,8 +10,6 @@ from pipeline_lint.facts.code.value_history import names_in, ways_made
 from pipeline_lint.facts.division.selections import is_padding_mask
 from pipeline_lint.facts.division.value_leaves import history
 from pipeline_lint.facts.masking.masks import is_mask_like
-from pipeline_lint.facts.operations import results
-from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, Value
 from pipeline_lint.source import Source
 
@@ -19,6 +17,7 @@ _PADDING = re.compile(
     r"(^|\W|_)pad(ded|ding)?(_|\W|$)|(src|enc|dec|tgt|dur|token|text|spectrogram|duration)\w*_masks?\b|_len\b"
     r"|attention_masks?\b|mask_flatten"
 )
+_DEGREE = re.compile(r"(^|_)(in|out)?_?deg(ree)?s?$", re.IGNORECASE)
 _SPATIAL = re.compile(r"^(d|h|w|c|[xyz]_dim|\w*(height|width)|(num_|n_)?classes)$", re.IGNORECASE)
 """Names of sizes that are 1 at times: of an image, and how many classes there are in a batch."""
 
@@ -47,15 +46,16 @@ def is_of_diagonal(value: Value) -> bool:
     return any(operation in ("eye", "tril", "triu", "diag") for _, operation in history(value))
 
 
-def is_of_edges(source: Source, site: Site, node: cst.BaseExpression) -> bool:
-    """Whether a degree is looked up for the ends of edges, whose nodes are not isolated, or counts a batch."""
-    value = site.values.get("other") or site.values["input"]
-    code = source.module.code_for_node(node)
-    numerator = site.values.get("input")
-    is_inverse = site.name == "div" and numerator is not None and numerator.is_constant
-    if any(made.operation in results.MAXIMA for made in ways_made(value)):
-        return True
-    return "batch" in code or "num_" in code or (value.made is None and is_inverse)
+def is_of_degrees(value: Value, node: cst.BaseExpression) -> bool:
+    """Whether a divisor is degrees of nodes, or counts them.
+
+    An isolated node has no message that the infinity could go along, and graphs are mostly given loops before. Of
+    `log(degree + 1)` it is known that degrees of 0 come.
+    """
+    if value.made is not None and value.made.operation in ("log", "log1p", "log2"):
+        return False
+    names = {*names_in(node), *(name for made in ways_made(value) for name in names_in(made.node))}
+    return any(map(_DEGREE.search, names))
 
 
 def is_never_empty(value: Value) -> bool:

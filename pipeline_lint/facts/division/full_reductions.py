@@ -8,12 +8,12 @@ import libcst as cst
 
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.value_history import PASSED, are_related, names_in
-from pipeline_lint.facts.division.known_zeros import is_in_metrics
+from pipeline_lint.facts.division.known_zeros import function_code, is_in_metrics
 from pipeline_lint.facts.division.value_leaves import is_cut, is_of_parameters, is_of_unknown_calls, is_overlap
 from pipeline_lint.facts.operations import results
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import Made, Value
-from pipeline_lint.facts.trained_code import is_sampler_code
+from pipeline_lint.facts.trained_code import is_example_code, is_model_or_loss, is_sampler_code
 from pipeline_lint.source import Source
 
 _NETWORK = re.compile(
@@ -41,6 +41,8 @@ _SHARES = re.compile(
 """Names of shares of a whole, which add up to something."""
 _SPARSE = re.compile(r"(^|_)(adj\w*|adjacency|one_?hot|bow|tf_?idf)(_|$)", re.IGNORECASE)
 """Names of what has rows of zeros: nodes without neighbours, texts without known words."""
+_MADE_UP = re.compile(r"vocod|waveglow|tacotron|text_to_speech|(^|_)tts(_|$)", re.IGNORECASE)
+"""Code of what turns text or spectrograms to speech, which is not silent."""
 _SIGNAL = re.compile(
     r"(^|_)(waves?|wav\w*|audio|signals?|mix\w*|speech|sources|pcm|images?|imgs?|heat\w*|cams?|saliency|attributions?"
     r"|spec\w*|mels?)(_|$)",
@@ -82,7 +84,7 @@ def is_full(source: Source, site: Site, name: str, made: Made, witness: str) -> 
     reduced, numerator = made.inputs[0], site.values.get("input") if name == "other" else None
     if witness == _ALL_ZERO and (_is_of_two_sums(site.values[name]) or is_overlap(reduced)):
         return False
-    names = {*names_in(site.operands[name]), *names_in(made.node)}
+    names = {*names_in(site.operands[name]), *names_in(made.node), *_keys_in(made.node)}
     if numerator is not None and are_related(numerator, reduced):
         names |= set(names_in(site.operands["input"]))
     if any(each.search(name) for name in names for each in (_NETWORK, _LEARNED, _DRAWN, _ALGEBRA)):
@@ -91,13 +93,19 @@ def is_full(source: Source, site: Site, name: str, made: Made, witness: str) -> 
         return True
     is_of_signal = any(map(_SIGNAL.search, names_in(made.node)))
     if is_of_signal and made.operation in _SPREADS | results.MAXIMA:
-        return False
+        return not is_model_or_loss(source, site.node) and _MADE_UP.search(function_code(source, site.node)) is not None
+    if made.operation in _SPREADS and reduced.made is not None and reduced.made.operation == "sign":
+        return True
+    if made.operation in _SPREADS and is_example_code(source) and not is_model_or_loss(source, site.node):
+        # An example runs on data that it names.
+        return True
     if is_of_unknown_calls(reduced) or is_of_parameters(reduced):
         return True
     if made.operation in _SUMS and witness == _ALL_ZERO:
         is_of_rows = numerator is not None and _has_dim(source, made) and reduced.root == numerator.root
         if any(map(_SPARSE.search, names)):
-            return False
+            # A graph has edges; a node may have none.
+            return not _has_dim(source, made)
         return any(map(_SHARES.search, names)) or not (is_of_rows or is_cut(reduced))
     if made.operation in _LENGTHS or (witness == results.ZEROS.witness and made.operation not in results.MAXIMA):
         return not _is_unit_form(source, site, name, made)
@@ -109,6 +117,17 @@ def is_full(source: Source, site: Site, name: str, made: Made, witness: str) -> 
     if made.operation in results.MAXIMA and witness != _MINIMUM:
         return not any(map(_DATA.search, names_in(made.node)))
     return False
+
+
+def _keys_in(node: cst.CSTNode) -> set[str]:
+    """The keys that a piece of code looks things up by: `feat` of `g.ndata["feat"]`."""
+    waiting, found = [node], set[str]()
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, cst.Index) and isinstance(current.value, cst.SimpleString):
+            found.add(str(current.value.evaluated_value))
+        waiting.extend(current.children)
+    return found
 
 
 def _is_of_two_sums(value: Value) -> bool:

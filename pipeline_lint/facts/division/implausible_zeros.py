@@ -17,8 +17,8 @@ from pipeline_lint.facts.division.full_counts import (
     counts_padding,
     is_hardly_one,
     is_never_empty,
+    is_of_degrees,
     is_of_diagonal,
-    is_of_edges,
 )
 from pipeline_lint.facts.division.full_reductions import is_full, reduction
 from pipeline_lint.facts.division.known_zeros import (
@@ -27,6 +27,7 @@ from pipeline_lint.facts.division.known_zeros import (
     is_in_metrics,
     is_nan_handled,
     is_of_table,
+    is_printed,
     is_reported,
     is_shown_or_tested,
     is_value_of_metric,
@@ -75,7 +76,7 @@ def _is_implausible(source: Source, site: Site, name: str, found: Evidence) -> b
         return True
     if is_shown_or_tested(source, node) or is_of_table(source, node):
         return True
-    if is_reported(source, site.node) and not site.has_gradient:
+    if (is_reported(source, site.node) and not site.has_gradient) or is_printed(source, site.node):
         return True
     if _OF_ACTIVATIONS.search(witness):
         return _is_learned(source, node, value) or (witness.startswith("relu") and _is_of_largest(value))
@@ -114,13 +115,26 @@ def _by_reason(source: Source, site: Site, node: cst.BaseExpression, value: Valu
     if witness.endswith("that is 0"):
         # `other.var` is the exponential of something.
         return not any(made.operation in ("pow", "square") for made in ways_made(value))
-    if "isolated node" in witness:
-        return is_of_edges(source, site, node) or "self_loop" in function_code(source, node)
+    if is_of_degrees(value, node) or _is_mask_asked(source, node, value):
+        return True
     if _BEFORE in witness or (witness.endswith("where nothing was counted") and is_in_metrics(source, node)):
         return not is_value_of_metric(source, node)
     if value.made is not None and value.made.operation in ("mse_loss", "l1_loss"):
         return True
     return None
+
+
+def _is_mask_asked(source: Source, node: cst.CSTNode, value: Value) -> bool:
+    """Whether the function asks elsewhere whether the mask of a masked sum selects anything."""
+    made = reduction(value)
+    factors = made.inputs[0].made if made is not None and made.operation == "sum" else None
+    while factors is not None and factors.operation in ("to", "float", "double", "type"):
+        factors = factors.inputs[0].made
+    if factors is None or factors.operation != "mul" or not isinstance(factors.node, cst.BinaryOperation):
+        return False
+    names = [side.value for side in (factors.node.left, factors.node.right) if isinstance(side, cst.Name)]
+    code = function_code(source, node)
+    return any(re.search(rf"\b(if|while|assert)\b[^\n]*\b{name}\.(sum|any)\(", code) for name in names)
 
 
 def _is_implausible_array(source: Source, site: Site, node: cst.BaseExpression) -> bool:

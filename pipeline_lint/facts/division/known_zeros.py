@@ -57,6 +57,19 @@ def is_reported(source: Source, node: cst.CSTNode) -> bool:
     return False
 
 
+def is_printed(source: Source, node: cst.CSTNode) -> bool:
+    """Whether a quotient is an argument of `print`."""
+    for above in source.ancestors(node):
+        match above:
+            case cst.Call(func=cst.Name(value="print")):
+                return True
+            case cst.BaseExpression() | cst.Arg() | cst.FormattedStringExpression():
+                pass
+            case _:
+                return False
+    return False
+
+
 def is_of_table(source: Source, node: cst.CSTNode) -> bool:
     """Whether a node stands in a function that makes a table of positions, whose entries differ."""
     function = source.enclosing(node, cst.FunctionDef)
@@ -72,10 +85,9 @@ def is_asked(source: Source, site: Site, node: cst.BaseExpression) -> bool:
         test = rf"(?m)^[^#\n]*\b(if|assert|while|and|or|not|where)\b[^#\n]*\b{name}\b( (==|!=|>|<=) 0\b|:|,)"
         if re.search(test, code):
             return True
-    if isinstance(site.node, cst.AugAssign):
-        target = re.escape(source.module.code_for_node(site.node.target))
-        return re.search(rf"{target}\[[^\n]*\] = ", code) is not None
-    return False
+    return any(
+        re.search(rf"\b{re.escape(target)}\[[^\n]*\](, | = |,$)", code, re.M) for target in _targets(source, site)
+    )
 
 
 def is_nan_handled(source: Source, site: Site) -> bool:
@@ -89,6 +101,16 @@ def function_code(source: Source, node: cst.CSTNode) -> str:
     """The code of the function around a node; nothing outside of functions."""
     function = source.enclosing(node, cst.FunctionDef)
     return source.module.code_for_node(function) if function is not None else ""
+
+
+def _targets(source: Source, site: Site) -> Iterator[str]:
+    """What a quotient is bound to, as code: one of several names of which some elements are mended later included."""
+    if isinstance(site.node, cst.AugAssign):
+        yield source.module.code_for_node(site.node.target)
+    assign = source.enclosing(site.node, cst.Assign)
+    for target in assign.targets if assign is not None else ():
+        if isinstance(target.target, cst.Tuple):
+            yield from (source.module.code_for_node(element.value) for element in target.target.elements)
 
 
 def _is_code_of(source: Source, node: cst.CSTNode, name: re.Pattern[str]) -> bool:

@@ -30,6 +30,7 @@ _ASKS_SIZE = re.compile(
 """What a test says that asks how many elements there are, or looks at the result."""
 _SAMPLES = re.compile(r"(^|_)(prior|posterior|thetas?|particles?|chains?|draws?|ensemble|samples?)(_|$)")
 """Names of what is drawn as often as somebody asked for."""
+_GRAPHS = frozenset("g graph edge_index adj adj_t".split())
 _FLATTENING = re.compile(r"(view|reshape)\(\s*\(?-1\s*,|flatten\(\s*(0|end_dim)|rearrange\(.*-> ?\(")
 _PARAMETERS_OF_METHOD = ("dim", "unbiased", "keepdim")
 _NOTHING_KNOWN = Evidence(Confidence.POSSIBLE, "nothing in the code rules it out")
@@ -159,8 +160,22 @@ def _is_of_batch(source: Source, site: Site) -> bool:
     if made is not None and made.operation in ("stack", "cat", "concat"):
         # Several of them, as many as are written out or a list has.
         return False
+    if _is_of_graph(source, site.node):
+        return False
     names = [*_names_of(site.operands["input"]), site.function.name.value if site.function is not None else ""]
     return not any(map(_SAMPLES.search, names)) and not _is_flattened(source, site)
+
+
+def _is_of_graph(source: Source, node: cst.CSTNode) -> bool:
+    """Whether the class around is given a graph, so that the first dimension is that of its nodes or edges."""
+    owner = source.enclosing(node, cst.ClassDef)
+    methods = (each for each in owner.body.body if isinstance(each, cst.FunctionDef)) if owner is not None else ()
+    return any(
+        parameter.name.value in _GRAPHS
+        for method in methods
+        if method.name.value == "forward"
+        for parameter in method.params.params
+    )
 
 
 def _is_flattened(source: Source, site: Site) -> bool:

@@ -10,9 +10,11 @@ from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.algebra.logarithm_formulas import LogarithmFormulas, factors, feeds_only_its_argument_times
 from pipeline_lint.facts.code.calls import Calls
 from pipeline_lint.facts.code.events import called_name
+from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.epsilon.guarded_values import has_epsilon, is_guarded, is_opaque
 from pipeline_lint.facts.operations.results import without_epsilon
 from pipeline_lint.facts.ranges.analysis import Ranges
+from pipeline_lint.facts.ranges.syntax import is_word
 from pipeline_lint.facts.ranges.value import Evidence, Value, same_elements
 from pipeline_lint.source import Source
 
@@ -41,7 +43,7 @@ def evidence_at_zero(source: Source, log: cst.Call, argument: cst.BaseExpression
     is_beside_complement = source.fact(LogarithmFormulas).is_beside_complement(log, argument)
     if made is not None and made.operation == "sub" and made.inputs[0].is_constant and made.inputs[0].low == 1:
         # log(1 - x): hardly anything else is subtracted from 1 under a logarithm.
-        return _COMPLEMENT if is_opaque(made.inputs[1]) else None
+        return _COMPLEMENT if is_opaque(made.inputs[1]) and not _is_held(source, argument) else None
     if value.low > 0 or is_guarded(value) or has_epsilon(value):
         return None
     if _SPECTRUM.search(_last_word(argument)) or _is_of_spectrum(value):
@@ -54,6 +56,8 @@ def evidence_at_zero(source: Source, log: cst.Call, argument: cst.BaseExpression
         return _DEGENERATE
     if is_opaque(value) and _is_share(value):
         return _SHARE
+    if _is_held(source, argument):
+        return None
     is_beside_complement = is_beside_complement and is_opaque(value)
     return _PROBABILITY if is_beside_complement or _is_of_probability(source, log, argument) else None
 
@@ -65,6 +69,16 @@ def evidence_below_zero(value: Value) -> Evidence | None:
         is_plain = not any(each.is_constant or is_guarded(each) for each in made.inputs)
         return _DIFFERENCE if is_plain and _VARIANCE.search(_last_word(made.node.left)) else None
     return None
+
+
+def _is_held(source: Source, argument: cst.BaseExpression) -> bool:
+    """Whether an argument, or what is subtracted from 1, is an attribute: what an instance was made with is chosen.
+
+    `self.probs` has a name that says more.
+    """
+    node = argument.right if isinstance(argument, cst.BinaryOperation) else argument
+    value = source.fact(Flow).value_of(node) if isinstance(node, cst.Name) else node
+    return isinstance(value, cst.Attribute) and is_word(value.value, "self")
 
 
 def _is_of_discriminator(argument: cst.BaseExpression) -> bool:

@@ -12,6 +12,7 @@ from pipeline_lint.facts.algebra.logarithm_formulas import feeds_only_its_argume
 from pipeline_lint.facts.code.result_uses import becomes_whole_number, is_bounded_below
 from pipeline_lint.facts.epsilon.guarded_values import is_guarded, is_signed_sum, is_written_out
 from pipeline_lint.facts.gradient_reach import may_be_differentiated
+from pipeline_lint.facts.gradient_uses import GradientUses
 from pipeline_lint.facts.losses.log_arguments import evidence_at_zero, evidence_below_zero
 from pipeline_lint.facts.losses.log_doubts import (
     is_average_of_probabilities,
@@ -115,6 +116,9 @@ def _weighed(source: Source, site: Site, evidence: Evidence) -> Evidence:
         or is_generation_code(source, site.node)
     )
     if is_selected or is_guarded_value or is_avoided or becomes_whole_number(source, site.node):
+        return _at_most(evidence, Confidence.POSSIBLE)
+    if site.function is None and source.fact(GradientUses).are_lost(site.node):
+        # A script reports what it computed.
         return _at_most(evidence, Confidence.POSSIBLE)
     # In metrics, schedules and the like, and in the density of what cannot be, a logarithm of 0 may well be meant.
     is_meant = not (is_trained_code(source, site.node) or _is_in_module(source, site.node))

@@ -49,7 +49,11 @@ def _reordered(operands: Operands) -> Value:
 
 
 def _picked(operands: Operands) -> Value:
-    return results.picked(operands.input, kind=TENSOR)
+    value = results.picked(operands.input, kind=TENSOR)
+    if value.zero is not None and value.zero.witness == results.EMPTY_GROUP.witness:
+        # Elements look up the sums of the groups that they are in, which are therefore not empty.
+        return value.but(zero=None, at_low=None if value.at_low == value.zero else value.at_low)
+    return value
 
 
 def _of_masked_select(operands: Operands) -> Value:

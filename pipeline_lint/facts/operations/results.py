@@ -38,6 +38,7 @@ EQUAL = Evidence(LIKELY, "equal values")
 PARALLEL = Evidence(LIKELY, "parallel vectors")
 OPPOSITE = Evidence(LIKELY, "opposite vectors")
 NOTHING_SELECTED = Evidence(LIKELY, "a mask that selects nothing")
+EMPTY_GROUP = Evidence(LIKELY, "a group without elements")
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "isclose"})
 LOGICAL = frozenset({"logical_and", "logical_or", "logical_not", "logical_xor"})

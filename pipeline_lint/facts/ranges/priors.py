@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from pipeline_lint.diagnostic import Confidence
+from pipeline_lint.facts.operations.results import EMPTY_GROUP
 from pipeline_lint.facts.ranges.value import INFINITY, TENSOR, UNKNOWN_KIND, Evidence, Value, fresh_number, same
 
 _LOGARITHM = re.compile(r"log|logit|energy|ll$|nll", re.IGNORECASE)
@@ -79,8 +80,7 @@ def value_of_call(name: str, arguments: Sequence[Value]) -> Value | None:
         equal = Evidence(Confidence.LIKELY, "equal points")
         return Value(0.0, INFINITY, equal, None, equal, kind=UNKNOWN_KIND)
     if _GROUPED.search(name) and arguments and arguments[0].low >= 0:
-        nothing = Evidence(Confidence.LIKELY, "a group without elements")
-        return Value(0.0, INFINITY, nothing, None, nothing, kind=TENSOR)
+        return Value(0.0, INFINITY, EMPTY_GROUP, None, EMPTY_GROUP, kind=TENSOR)
     return value_named(name)
 
 

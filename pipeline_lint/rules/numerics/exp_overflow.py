@@ -179,8 +179,20 @@ def _is_of_scores(source: Source, site: Site) -> bool:
     is_negated = isinstance(operand, cst.UnaryOperation) or source.code(operand).lstrip("(").startswith("-")
     if site.input.made is not None and site.input.made.operation in ("sub", "rsub"):
         return False
+    if _is_of_unit_vectors(site.input):
+        return False
     is_shifted = source.fact(Exponents).reach(operand).is_shifted or _NO_SCORE.search(source.code(operand)) is not None
     return not (is_negated or is_shifted or is_given(operand))
+
+
+def _is_of_unit_vectors(value: Value) -> bool:
+    """Whether an exponent is products with normalized vectors over a temperature: cosines, as far as one side tells."""
+    made = value.made
+    while made is not None and made.operation in ("mul", "div") and made.inputs:
+        made = made.inputs[0].made
+    if made is None or made.operation not in ("matmul", "mm", "bmm", "einsum"):
+        return False
+    return any(each.made is not None and each.made.operation == "normalize" for each in made.inputs)
 
 
 def _weighed(source: Source, site: Site, value: Value, evidence: Evidence) -> Evidence:

@@ -141,7 +141,8 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
         at=node,
         message=f"`{shown(source, node)}` is inf in float16 where `{shown(source, operand)}` is 256 or more{problem}; "
         f"square `{base if len(base) <= _LONGEST else 'x'}.{cast}()`",
-        confidence=Confidence.LIKELY,
+        # What is cast to float64 was float32 for likely.
+        confidence=Confidence.POSSIBLE if is_late and later == "float64" else Confidence.LIKELY,
         witness=_SQUARED,
         fix=lambda: _cast_before(source, square, cast, is_safe=is_late or (not is_back and _is_whole(site))),
     )

@@ -11,11 +11,13 @@ import libcst as cst
 from pipeline_lint.diagnostic import Confidence, Fix
 from pipeline_lint.edits import replace, safe_fix, unsafe_fix
 from pipeline_lint.facts.guarding import finfo, has_comment, is_repeatable, receiver_code, shown
+from pipeline_lint.facts.half.half_support import HalfSupport
 from pipeline_lint.facts.masking.covering import is_part_of_the_model, may_cover_a_row
 from pipeline_lint.facts.masking.mask_constants import slipped_mask_constants
 from pipeline_lint.facts.masking.masked_after import renormalised, zeroed_log_probabilities
 from pipeline_lint.facts.masking.score_fills import SAFE_ATTENTION, ScoreFill, score_fills
 from pipeline_lint.facts.masking.scores import holds_large, is_shifted_by_maximum
+from pipeline_lint.facts.trained_code import is_example_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -169,6 +171,9 @@ def _of_large(source: Source, each: ScoreFill) -> Confidence | None:
     fill = each.fill
     if holds_large(fill.scores) or _is_told_by_dtype(source, each):
         return None
+    if fill.scores.dtype is None and is_example_code(source) and not source.fact(HalfSupport).is_named:
+        # An example that says nothing of float16 does not run in it.
+        return Confidence.POSSIBLE
     if each.is_method:
         known = Confidence.CERTAIN if fill.scores.dtype == "float16" else Confidence.LIKELY
         return known if each.softmaxes or each.is_attention else Confidence.POSSIBLE
