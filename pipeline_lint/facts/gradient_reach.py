@@ -11,6 +11,7 @@ import re
 import libcst as cst
 
 from pipeline_lint.facts.code.flow import Flow
+from pipeline_lint.facts.code.value_history import names_in
 from pipeline_lint.facts.gradient_uses import GradientUses
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import last_name
@@ -26,6 +27,7 @@ _GIVEN = re.compile(
     re.IGNORECASE,
 )
 """Names of what is given and not learned: targets, counts, grids, and what a noise schedule says."""
+_RETURN = re.compile(r"^(advs?|advantages?|returns?|rewards?)$")
 
 
 def may_be_differentiated(source: Source, site: Site) -> bool:
@@ -53,6 +55,9 @@ def _is_of_hook(function: cst.FunctionDef | None) -> bool:
 
 def _is_of_given(source: Source, site: Site) -> bool:
     tensors = [node for name, node in site.operands.items() if site.values[name].kind != NUMBER]
+    if any(_RETURN.search(name) for node in tensors for name in names_in(node)):
+        # What a policy is judged by is no function of its weights.
+        return True
     return bool(tensors) and all(is_given(node) or _is_made_of_given(source, node) for node in tensors)
 
 

@@ -15,7 +15,7 @@ from pipeline_lint.source import Source
 
 _NOT_TRAINED = re.compile(
     r"(^|_)(eval|evaluate|evaluation|valid|validate|validation|test|tests|predict|prediction|infer|inference"
-    r"|metric|metrics|accuracy|plot|draw|visuali[sz]e|show|report|summary|print|preprocess|postprocess|nms"
+    r"|metric|metrics|accuracy|plot|draw|viz|visuali[sz](e|er|ation)|show|report|summary|print|preprocess|postprocess|nms"
     r"|decode|generate|export|benchmark|profile|callback|init|reset|build|setup|load|save|schedule|scheduler"
     r"|augment|augmentation|transform|transforms|generation|ransac|loader|collate|dataset|datasets|demo|statistics"
     r"|processing|preprocessing|feature_extraction|exporter|clip_grad|grad_norm|data_utils|miou|fid|psnr"
@@ -36,17 +36,21 @@ _DIFFERENTIABLE = ("nn.", "backward", "loss", "Loss", "grad", "Module", "Functio
 
 _SAMPLER = re.compile(r"schedul(er|ing)s?|samplers?(?![a-z])|pipelines?(?![a-z])|solvers?(?![a-z])", re.IGNORECASE)
 _GENERATION = re.compile(r"(^|_)(generate|generation|sample|decode|beam|search)(_|$)", re.IGNORECASE)
+_GENERATING = re.compile(r"(Search|Sampling|Sampler|Beam|Beams|Translator|Generation|Decoding)$")
+_MODULE = re.compile(r"(Module|Model|Layer|Loss|Net|Base\w*|Criterion|Distribution)$")
+_BEAM = re.compile(r"\bbeam(s|_size|_width)?\b")
 _OTHER_PURPOSES = frozenset(
     "numpy cv2 PIL pandas matplotlib scipy sklearn argparse tqdm json os sys logging requests onnx click yaml".split()
 )
 _EXAMPLES = frozenset("example examples tutorial tutorials demo demos".split())
+_TESTS = frozenset({"test", "tests"})
 _FORWARD_METHODS = frozenset({"forward", "training_step", "loss"})
 
 
 def is_test_code(source: Source) -> bool:
     """Whether a file holds tests, which compute by hand what they compare with."""
     path = PurePath(source.path)
-    return path.stem.startswith("test_") or path.stem.endswith("_test") or "tests" in path.parts[:-1]
+    return path.stem.startswith("test_") or path.stem.endswith("_test") or not _TESTS.isdisjoint(path.parts[:-1])
 
 
 def is_example_code(source: Source) -> bool:
@@ -112,10 +116,15 @@ def is_model_or_loss(source: Source, node: cst.CSTNode) -> bool:
 
 def is_generation_code(source: Source, node: cst.CSTNode) -> bool:
     """Whether a node stands in what picks tokens by their scores, as the names of its function and folder say."""
-    return _GENERATION.search(PurePath(source.path).parent.name) is not None or any(
-        isinstance(above, cst.FunctionDef) and _GENERATION.search(above.name.value) is not None
-        for above in source.ancestors(node)
-    )
+    if _GENERATION.search(PurePath(source.path).parent.name) is not None:
+        return True
+    for above in source.ancestors(node):
+        if isinstance(above, cst.FunctionDef) and _GENERATION.search(above.name.value) is not None:
+            return True
+        if isinstance(above, cst.ClassDef) and _GENERATING.search(above.name.value) is not None:
+            return True
+    function = source.enclosing(node, cst.FunctionDef)
+    return function is not None and _BEAM.search(source.module.code_for_node(function)) is not None
 
 
 def is_sampler_code(source: Source, node: cst.CSTNode) -> bool:
@@ -127,7 +136,13 @@ def is_sampler_code(source: Source, node: cst.CSTNode) -> bool:
 
 def is_near_models(source: Source, node: cst.CSTNode) -> bool:
     """Whether a node is of a model or loss, beside one in its file, or in a file that is about tensors alone."""
-    if is_model_or_loss(source, node) or is_loss(source, node) or source.fact(_is_torch_alone):
+    if is_model_or_loss(source, node) or is_loss(source, node):
+        return True
+    owner = source.enclosing(node, cst.ClassDef)
+    if is_example_code(source) or (owner is not None and not _is_of_modules(owner)):
+        # A class that is no module holds boxes, steps through a schedule, plays a game.
+        return False
+    if source.fact(_is_torch_alone):
         return True
     return any(
         _has_forward(owner) or any(last_name(base.value).endswith("Module") for base in owner.bases)
@@ -165,6 +180,10 @@ def is_loss(source: Source, node: cst.CSTNode) -> bool:
     """Whether a node stands in a file, a class or a function that is named after a loss."""
     names = [above.name.value for above in source.ancestors(node) if isinstance(above, cst.FunctionDef | cst.ClassDef)]
     return any("loss" in name.lower() for name in (PurePath(source.path).stem, *names))
+
+
+def _is_of_modules(owner: cst.ClassDef) -> bool:
+    return any(_MODULE.search(last_name(base.value)) is not None for base in owner.bases)
 
 
 def _has_forward(owner: cst.ClassDef) -> bool:

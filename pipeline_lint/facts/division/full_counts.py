@@ -14,7 +14,7 @@ from pipeline_lint.facts.ranges.value import NUMBER, Value
 from pipeline_lint.source import Source
 
 _PADDING = re.compile(
-    r"(^|\W|_)pad(ded|ding)?(_|\W|$)|(src|enc|dec|tgt|dur|token|text|spectrogram|duration)\w*_masks?\b|_len\b"
+    r"(^|\W|_)(pad(ded|ding)?|null|not_?null)(_|\W|$)|(src|enc|dec|tgt|dur|token|text|spectrogram|duration)\w*_masks?\b|_len\b"
     r"|attention_masks?\b|mask_flatten"
 )
 _DEGREE = re.compile(r"(^|_)(in|out)?_?deg(ree)?s?$", re.IGNORECASE)

@@ -18,7 +18,7 @@ _NAN_HANDLED = re.compile(
     r"isnan\(|nan_to_num|errstate|isfinite\(|nanmean\(|nansum\(|nanmedian\(|is_?inf\(|replace_inf"
 )
 _SHOWING = re.compile(r"(^|_)(plots?|plotting|repr|tensorboard|print|tests?|benchmarks?|demo)(_|$)", re.IGNORECASE)
-_METRIC = re.compile(r"metrics$|^metric$|Metric$|^diagnostics$|^stats$")
+_METRIC = re.compile(r"(^|_)metrics?(_(?!learning)|$)|Metrics?$|^diagnostics$|^stats$")
 _METRIC_NAME = re.compile(r"Metric|Accuracy|Recall|Precision|Score|F1")
 _RATE = re.compile(r"(^|_)(acc|f1|auc|metrics?|logs?|stats|logging_output)(_|$)")
 """Names of what is reported, and of the dicts that it is put into."""
@@ -58,10 +58,10 @@ def is_reported(source: Source, node: cst.CSTNode) -> bool:
 
 
 def is_printed(source: Source, node: cst.CSTNode) -> bool:
-    """Whether a quotient is an argument of `print`."""
+    """Whether a quotient is an argument of `print`, or of what writes files."""
     for above in source.ancestors(node):
         match above:
-            case cst.Call(func=cst.Name(value="print")):
+            case cst.Call(func=cst.Name(value="print" | "write") | cst.Attribute(attr=cst.Name(value="write"))):
                 return True
             case cst.BaseExpression() | cst.Arg() | cst.FormattedStringExpression():
                 pass

@@ -16,7 +16,7 @@ from pipeline_lint.facts.guarding import has_comment
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.syntax import is_word, last_name
 from pipeline_lint.facts.ranges.value import NUMBER, OTHER, TENSOR, Evidence
-from pipeline_lint.facts.trained_code import is_model_or_loss
+from pipeline_lint.facts.trained_code import is_model_or_loss, is_test_code
 from pipeline_lint.source import Source
 
 _EPISODE = re.compile(
@@ -55,6 +55,8 @@ def is_of_several(source: Source, site: Site) -> bool:
 
 def why_one(source: Source, site: Site) -> Evidence:
     """Why a spread is one of a single element at times."""
+    if is_test_code(source):
+        return _NOTHING_KNOWN
     node, dim = site.operands["input"], site.values.get("dim")
     is_over_all = dim is None or _is_flag(site.operands.get("dim"), "True")
     is_along_first = dim is not None and dim.kind == NUMBER and dim.is_constant and dim.low == 0 and not is_over_all

@@ -55,6 +55,9 @@ def why_reached(source: Source, site: Site, hazard: Hazard) -> Evidence | None:
         if hazard.value == "inf" and (value.low < 0 or not is_trained):
             # A normalized vector of a geometry is not 0, and a sum of any signs rarely comes to 0 exactly.
             is_doubtful = True
+        if any(operation == "eye" for _, operation in history(value)):
+            # A covariance to which the unit matrix was added has a determinant.
+            is_doubtful = True
         if hazard.value == "inf" and is_given(node):
             # Degrees of nodes, which mostly have loops to themselves.
             is_doubtful = True

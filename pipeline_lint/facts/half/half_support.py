@@ -31,23 +31,6 @@ class HalfSupport:
             return False
         return bool(self._mentions)
 
-    def is_named_around(self, node: cst.CSTNode) -> bool:
-        """Whether the class or function around a node names float16, and the function casts nothing to a wider dtype.
-
-        A file that switches autocast off, or casts float16 up, in one place says of others only that they may be half.
-        """
-        if not self.is_named:
-            return False
-        function = self._source.function_of(node)
-        if function is not None and casts_up(self._source.code(function)):
-            return False
-        return id(_outermost(self._source, node)) in self._scopes
-
-    @functools.cached_property
-    def _scopes(self) -> frozenset[int]:
-        """The classes and functions that name it, by their ids."""
-        return frozenset(id(_outermost(self._source, each)) for each in self._mentions)
-
     @functools.cached_property
     def _mentions(self) -> list[cst.Name]:
         """Where the code names float16 or what computes in it, but to switch it off."""
@@ -68,15 +51,6 @@ class HalfSupport:
 def casts_up(code: str) -> bool:
     """Whether code casts something to float32 or float64."""
     return _CAST_UP.search(code) is not None
-
-
-def _outermost(source: Source, node: cst.CSTNode) -> cst.CSTNode:
-    """The class or function of the module around a node."""
-    scope: cst.CSTNode = source.module
-    for above in source.ancestors(node):
-        if isinstance(above, cst.ClassDef | cst.FunctionDef):
-            scope = above
-    return scope
 
 
 def _is_fraction(source: Source, name: cst.Name) -> bool:

@@ -62,6 +62,10 @@ def is_selected_before(value: Value) -> bool:
 def is_drawn(source: Source, argument: cst.BaseExpression) -> bool:
     """Whether it is the probability of what was drawn by it, or of the most probable: neither is 0."""
     calls = source.fact(Calls)
+    if isinstance(argument, cst.Subscript):
+        indices = [part.slice.value for part in argument.slice if isinstance(part.slice, cst.Index)]
+        if any(isinstance(index, cst.Name) and _is_draw(source, index) for index in indices):
+            return True
     for link in source.fact(Origins).trace(argument).links:
         operation = calls.operation(link.node) if isinstance(link.node, cst.Call) else None
         index = operation.operands.get("index") if operation is not None and operation.name == "gather" else None
@@ -72,6 +76,9 @@ def is_drawn(source: Source, argument: cst.BaseExpression) -> bool:
 
 def _is_draw(source: Source, index: cst.BaseExpression, names: frozenset[str] = frozenset()) -> bool:
     """Whether an index was drawn; `names` are those that were followed on the way here."""
+    if isinstance(index, cst.Subscript):
+        # `torch.multinomial(p, 1)[:, 0]`
+        return _is_draw(source, index.value, names)
     if isinstance(index, cst.Call):
         receiver = index.func.value if isinstance(index.func, cst.Attribute) else None
         return called_name(index) in _DRAWS or (receiver is not None and _is_draw(source, receiver, names))
@@ -89,7 +96,9 @@ def _is_draw(source: Source, index: cst.BaseExpression, names: frozenset[str] = 
         and not _is_method_of(assign.value, index.value)
     ]
     followed = names | {index.value}
-    return bool(values) and all(isinstance(value, cst.Call) and _is_draw(source, value, followed) for value in values)
+    return bool(values) and all(
+        isinstance(value, cst.Call | cst.Subscript) and _is_draw(source, value, followed) for value in values
+    )
 
 
 def _is_method_of(node: cst.BaseExpression, name: str) -> bool:

@@ -117,8 +117,8 @@ def _weighed(source: Source, site: Site, evidence: Evidence) -> Evidence:
     )
     if is_selected or is_guarded_value or is_avoided or becomes_whole_number(source, site.node):
         return _at_most(evidence, Confidence.POSSIBLE)
-    if site.function is None and source.fact(GradientUses).are_lost(site.node):
-        # A script reports what it computed.
+    if source.fact(GradientUses).are_lost(site.node):
+        # What is reported or compared alone, where -inf is as good as any small number.
         return _at_most(evidence, Confidence.POSSIBLE)
     # In metrics, schedules and the like, and in the density of what cannot be, a logarithm of 0 may well be meant.
     is_meant = not (is_trained_code(source, site.node) or _is_in_module(source, site.node))

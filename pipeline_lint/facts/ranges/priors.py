@@ -17,8 +17,7 @@ _MOMENT = re.compile(r"(^|_)(mean|var(iance)?|std|cov(ariance)?|scale|loc|precis
 """What is of a distribution and no probability: `posterior_variance`."""
 _NOISE_SCHEDULE = re.compile(r"(^|_)alphas?_(cum)?prod(_|$)")
 _VARIANCE_LOGARITHM = re.compile(
-    r"(^|_)(log_?(var|variance|std|sigma|scale|sigma2|sigmasq|stddev)s?|log_?v(ar)?|lsgms?|log_alpha|log_temperature"
-    r"|logit_scale)(_|$)",
+    r"(^|_)(log_?(var|variance|std|sigma|scale|sigma2|sigmasq|stddev)s?|log_?v(ar)?|lsgms?)(_|$)",
     re.IGNORECASE,
 )
 _CLIPPED = re.compile(r"clip|clamp|posterior|^model_log", re.IGNORECASE)

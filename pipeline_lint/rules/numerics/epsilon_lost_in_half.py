@@ -20,7 +20,7 @@ from pipeline_lint.facts.half.half_support import HalfSupport
 from pipeline_lint.facts.ranges.analysis import Ranges
 from pipeline_lint.facts.ranges.site import Site
 from pipeline_lint.facts.ranges.value import NUMBER, TENSOR, Value
-from pipeline_lint.facts.trained_code import is_optimizer_code, is_trained_code
+from pipeline_lint.facts.trained_code import is_optimizer_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 
@@ -66,8 +66,8 @@ class EpsilonLostInHalf(Rule):
             weights = weights.half()
             return weights / (weights.amax(dim=-1, keepdim=True) + torch.finfo(weights.dtype).eps)
     Exempt: an epsilon where nothing says that the value is float16: it is reported as possible only, which
-        `--min-confidence possible` shows, unless the class or function around it names float16 or autocast, and the
-        function casts nothing to float32; a bound that the value never reaches, as `torch.rand` never is 1; constants
+        `--min-confidence possible` shows, also in a function that asks for float16, whose parameters are mostly
+        float32; a bound that the value never reaches, as `torch.rand` never is 1; constants
         that are added for another reason than to keep a divisor, a root or a logarithm off 0; numbers of Python;
         `torch.finfo`; `F.normalize` where nothing says that it is of float16, but for a layer, `F.normalize(x) *
         self.scale`, in a file that casts to float32 and back; `F.layer_norm`, whose default of 1e-5 float16 holds,
@@ -106,7 +106,7 @@ def _of_sum(source: Source, site: Site) -> Iterator[Finding]:
             continue
         if is_optimizer_code(source, site.node):
             continue
-        found = _lost(source, site, number, value)
+        found = _lost(number, value)
         if found is not None and is_needed(source, site.node):
             yield _finding(source, site, epsilon, number, other, found)
 
@@ -122,7 +122,7 @@ def _of_bound(source: Source, site: Site) -> Iterator[Finding]:
         if number is None or bound is None:
             continue
         if name != "max" and 0 < number <= _LARGEST:
-            found = _lost(source, site, number, value)
+            found = _lost(number, value)
             if found is not None and isinstance(site.node, cst.BaseExpression) and is_needed(source, site.node):
                 yield _finding(source, site, bound, number, "input", found)
         elif _is_lost_beside_one(number, value) and _bounds(number, name, value):
@@ -195,22 +195,19 @@ def _is_layer_of_half(source: Source, site: Site, operand: cst.BaseExpression) -
     return False
 
 
-def _lost(source: Source, site: Site, number: float, value: Value) -> tuple[Confidence, str] | None:
+def _lost(number: float, value: Value) -> tuple[Confidence, str] | None:
     """How sure it is that a small number is 0 beside a value, and in which dtype."""
     if value.dtype in LIMITS:
         return (Confidence.CERTAIN, value.dtype) if rounded(number, value.dtype) == 0 else None
     if value.dtype is not None or rounded(number, "float16") != 0:
         return None
-    is_named = source.fact(HalfSupport).is_named_around(site.node)
-    return (Confidence.LIKELY if is_named else Confidence.POSSIBLE), "float16"
+    return Confidence.POSSIBLE, "float16"
 
 
 def _finding(
     source: Source, site: Site, epsilon: cst.BaseExpression, number: float, name: str, found: tuple[Confidence, str]
 ) -> Finding:
     confidence, dtype = found
-    if confidence is Confidence.LIKELY and not is_trained_code(source, site.node):
-        confidence = Confidence.POSSIBLE
     code = shown(source, epsilon)
     if abs(number) > 0.5:
         one = math.copysign(1.0, number)

@@ -134,6 +134,8 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
     is_back = not is_late and square.value.dtype is None and _is_back(source, site, operand)
     if not (is_late or is_back or is_half(source, operand, square.value)):
         return None
+    # What is cast to float64 was float32 for likely, and a function that asks for float16 has float32 parameters.
+    is_told = later == "float32" or is_cast_back(source, site.node, operand) or is_half(source, operand, square.value)
     cast = _WIDER.get(later or "", "float")
     base = receiver_code(source, operand)
     problem = f"; the cast to {later} comes after it" if is_late else ""
@@ -141,8 +143,7 @@ def _of_square(source: Source, site: Site, square: Square) -> Finding | None:
         at=node,
         message=f"`{shown(source, node)}` is inf in float16 where `{shown(source, operand)}` is 256 or more{problem}; "
         f"square `{base if len(base) <= _LONGEST else 'x'}.{cast}()`",
-        # What is cast to float64 was float32 for likely.
-        confidence=Confidence.POSSIBLE if is_late and later == "float64" else Confidence.LIKELY,
+        confidence=Confidence.LIKELY if is_told else Confidence.POSSIBLE,
         witness=_SQUARED,
         fix=lambda: _cast_before(source, square, cast, is_safe=is_late or (not is_back and _is_whole(site))),
     )

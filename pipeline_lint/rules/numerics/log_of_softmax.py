@@ -11,10 +11,13 @@ from pipeline_lint.edits import safe_fix, unsafe_fix
 from pipeline_lint.facts.algebra.learned_attributes import LearnedAttributes
 from pipeline_lint.facts.algebra.logarithm_formulas import feeds_only_its_argument_times
 from pipeline_lint.facts.code.calls import Calls, Operation
+from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.code.inlining import activation_place, written_again
 from pipeline_lint.facts.code.names import Names
 from pipeline_lint.facts.code.origins import LARGEST_EPSILON, Activation, Origin, Origins
+from pipeline_lint.facts.gradient_uses import loses_gradient
 from pipeline_lint.facts.losses.log_doubts import is_drawn
+from pipeline_lint.facts.ranges.syntax import last_name
 from pipeline_lint.facts.trained_code import is_generation_code
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
@@ -111,7 +114,15 @@ def _confidence(source: Source, log: Operation, origin: Origin, *, has_epsilon: 
         return Confidence.POSSIBLE
     if any(is_drawn(source, argument) for argument in arguments[:1]):
         return Confidence.POSSIBLE
+    if loses_gradient(source, log.call) or (has_epsilon and _is_detached(source, log.input)):
+        # A number that is reported, or one without a gradient to lose.
+        return Confidence.POSSIBLE
     return Confidence.LIKELY if has_epsilon else Confidence.CERTAIN
+
+
+def _is_detached(source: Source, node: cst.BaseExpression | None) -> bool:
+    value = source.fact(Flow).value_of(node) if isinstance(node, cst.Name) else node
+    return isinstance(value, cst.Call) and last_name(value.func) == "detach"
 
 
 def _is_of_parameter(source: Source, origin: Origin) -> bool:

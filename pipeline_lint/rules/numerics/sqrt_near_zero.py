@@ -99,11 +99,11 @@ def _defect(source: Source, site: Site) -> _Defect | None:
         evidence = why_reached(source, site, hazard)
         if evidence is None or site.is_masked(hazard):
             continue
-        is_differentiated = may_be_differentiated(source, site)
+        may_flow = may_be_differentiated(source, site)
         if hazard.value == "finite":
-            if not is_differentiated or is_below_relu(value) or epsilon_outside(source, site.node) is not None:
+            if not may_flow or is_below_relu(value) or epsilon_outside(source, site.node) is not None:
                 continue
-        elif not is_differentiated and value.kind != TENSOR:
+        elif not may_flow and value.kind != TENSOR:
             # Perhaps a Python number, which is somebody else's matter.
             continue
         found.append(_Defect(hazard, evidence))
