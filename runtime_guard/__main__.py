@@ -155,6 +155,47 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
         sys.exit(1)
 
 
+@main.command()
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="File to write, - for standard output; report.html in the run's folder by default.",
+)
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def export(*, output: Path | None, opens: bool, path: Path) -> None:
+    """Writes a run as one HTML page, to be sent or kept: charts, pictures, texts and incidents.
+
+    PATH is the run's folder (the logdir given to Guard). The page holds all that it needs, and opens without a network.
+    A run that is still going on is shown as far as it has come.
+
+    \b
+    Examples:
+      runtime-guard export runs/1                   writes runs/1/report.html
+      runtime-guard export runs/1 --open            and shows it
+      runtime-guard export runs/1 -o baseline.html  to another file
+    """
+    from runtime_guard.report.page import page_of
+    from runtime_guard.report.record import Record, RecordError
+
+    try:
+        page = page_of(Record.read(path))
+    except RecordError as error:
+        raise click.ClickException(str(error)) from None
+    if output == Path("-"):
+        click.echo(page, nl=False)
+        return
+    file = path / "report.html" if output is None else output
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror or error}") from None
+    click.echo(f"wrote {file} ({len(page.encode()) / 1024:.0f} KiB)")
+    if opens:
+        click.launch(str(file))
+
+
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at; 0.0.0.0 for the network.")
 @click.option("--port", default=6006, show_default=True, help="Port to serve at; 0 takes a free one.")

@@ -1,0 +1,1 @@
+"""A run as one HTML page that needs nothing else, to be sent, kept, or opened without a network."""
