@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from runtime_guard.exchange import Exchange
 from runtime_guard.parcel import Numbers, Parcel
+from runtime_guard.reading import Picture, Value
 from runtime_guard.run_folder import GuardWarning
 from runtime_guard.sink import Sink
 
@@ -40,6 +41,7 @@ class Courier:
         self._waiting: dict[str, Parcel] = {}
         """For other ranks, by label."""
         self._num_of_kind: Counter[str] = Counter()
+        self._undrawable: set[str] = set()
 
     @property
     def has_sinks(self) -> bool:
@@ -127,11 +129,29 @@ class Courier:
     def _write(self, parcel: Parcel, others: Sequence[Numbers] = ()) -> None:
         if not self._is_writer:
             return
-        readings = parcel.readings(others)
+        try:
+            readings = parcel.readings(others)
+        except Exception as error:
+            self._failures.append((f"what was read at step {parcel.step}", error))
+            return
+        readings = {key: value for key, value in readings.items() if self._can_be_shown(key, value)}
         for sink in list(self._sinks):
             if not self._try(sink, lambda: sink.write(readings, parcel.step)):  # noqa: B023 - called at once
                 self._sinks.remove(sink)
                 self._try(sink, sink.close)
+
+    def _can_be_shown(self, key: str, value: Value) -> bool:
+        """A picture is drawn here already, because one that cannot be must not cost a sink."""
+        if not isinstance(value, Picture):
+            return True
+        try:
+            value.pixels  # noqa: B018 - draws it
+        except Exception as error:
+            if key not in self._undrawable:
+                self._undrawable.add(key)
+                self._failures.append((f"the picture {key}", error))
+            return False
+        return True
 
     def _try(self, sink: Sink, do: Callable[[], None]) -> bool:
         try:

@@ -181,10 +181,11 @@ class Guard:
         """Shows a batch to the monitors that look at predictions, in a training or a validation loop.
 
         Args:
-            scores: What the model says, as logits: `(N, C)` for classes, `(N,)` or `(N, 1)` for yes or no,
-                `(N, C, H, W)` for the classes of pixels, a list of N dicts with `boxes`, `labels` and `scores` for
-                objects.
-            targets: What is right: `(N,)`, `(N, H, W)`, or N dicts with `boxes` and `labels`.
+            scores: What the model says, as logits: `(N, C)` for classes or for several labels at once, `(N,)` or
+                `(N, 1)` for yes or no, `(N, C, H, W)` for the classes of pixels, a list of N dicts with `boxes`,
+                `labels` and `scores` for objects.
+            targets: What is right: `(N,)`, `(N, C)` for several labels, `(N, H, W)`, or N dicts with `boxes` and
+                `labels`.
             inputs: What the model was shown, to be seen beside it: pictures `(N, 1 or 3, H, W)`, or N texts.
             losses: One per sample, `(N, ...)`; where the task is known they are computed otherwise.
             indices: Of the samples in the dataset, `(N,)`, so that they can be found again.

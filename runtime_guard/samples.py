@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 Phase: TypeAlias = Literal["train", "validation"]
-Task: TypeAlias = Literal["classification", "binary", "segmentation", "detection", "other"]
+Task: TypeAlias = Literal["classification", "binary", "multilabel", "segmentation", "detection", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,12 @@ class Samples:
     step: int
     task: Task
     scores: Any
-    """Logits. Classification: `(N, C)`; binary: `(N,)` or `(N, 1)`; segmentation: `(N, C, H, W)`; detection: a list
-    of N dicts with `boxes` `(K, 4)` as corners x1, y1, x2, y2, `labels` `(K,)` and `scores` `(K,)`."""
+    """Logits. Classification and multilabel: `(N, C)`; binary: `(N,)` or `(N, 1)`; segmentation: `(N, C, H, W)`;
+    detection: a list of N dicts with `boxes` `(K, 4)` as corners x1, y1, x2, y2, `labels` `(K,)` and `scores`
+    `(K,)`."""
     targets: Any
-    """Classification and binary: `(N,)`; segmentation: `(N, H, W)` class numbers; detection: N dicts as above, without
-    scores."""
+    """Classification and binary: `(N,)`; multilabel: `(N, C)` of 0 and 1; segmentation: `(N, H, W)` class numbers;
+    detection: N dicts as above, without scores."""
     inputs: Any = None
     """Pictures `(N, 1 or 3, H, W)`, N strings, or whatever else the model took; None when not shown."""
     losses: Tensor | None = None
@@ -59,7 +60,17 @@ def samples_of(  # noqa: PLR0913 - each is named by the user
             raise ValueError(f"{name} has {len(value)} samples, expected {num}, as targets has")
     if losses is not None:
         losses = losses.detach().reshape(num, -1).mean(1)
+    if _is_mask(scores, targets):
+        # Yes or no for each pixel is a choice between two classes: the sigmoid of s is the softmax of (0, s).
+        scores = torch.cat([torch.zeros_like(scores), scores], 1)
+        targets = targets.reshape(num, *scores.shape[2:]).long()
     return Samples(phase, epoch, step, _task(scores, targets), scores, targets, inputs, losses, indices)
+
+
+def _is_mask(scores: Any, targets: Any) -> bool:
+    if not isinstance(scores, Tensor) or not isinstance(targets, Tensor):
+        return False
+    return scores.dim() == 4 and scores.shape[1] == 1 and targets.numel() == scores.numel()
 
 
 def _detached(value: Any) -> Any:
@@ -82,6 +93,8 @@ def _task(scores: Any, targets: Any) -> Task:
     is_class = targets.dtype in (torch.int64, torch.int32, torch.uint8, torch.int16, torch.int8)
     if scores.dim() == 2 and targets.dim() == 1 and is_class:
         return "classification"
+    if scores.dim() == 2 and scores.shape == targets.shape:
+        return "multilabel"
     if scores.dim() == 4 and targets.dim() == 3 and is_class:
         return "segmentation"
     return "other"

@@ -1,0 +1,1 @@
+"""Pictures of what was measured, made of plain numbers with Pillow alone."""
