@@ -74,7 +74,9 @@ def validate(guard: Guard, run: Run) -> None:
     model.eval()
     with torch.no_grad():
         for x, y in guard.validate(VALIDATION):
-            guard.loss(nn.functional.cross_entropy(model(x), y))
+            scores = model(x)
+            guard.loss(nn.functional.cross_entropy(scores, y))
+            guard.samples(scores, y, inputs=x)
     model.train()
 
 
