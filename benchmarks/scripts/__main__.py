@@ -11,11 +11,13 @@ import hashlib
 import random
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from benchmarks.scripts.damage import DAMAGES
@@ -28,6 +30,7 @@ def main(arguments: list[str]) -> None:
     is_guarded = arguments[:1] == ["--guard"]
     arguments = arguments[is_guarded:]
     replace_datasets()
+    _let_ddp_train_on_cpus()
     if arguments[:1] == ["--fault"]:
         DAMAGES[arguments[1]]()
         arguments = arguments[2:]
@@ -46,6 +49,17 @@ def main(arguments: list[str]) -> None:
             runpy.run_path(script, run_name="__main__")
     finally:
         print(f"digest {_digest(made)} of {len(made)} optimizers")
+
+
+def _let_ddp_train_on_cpus() -> None:
+    """Scripts give it the device, which it refuses where that is no GPU."""
+    init: Callable[..., None] = DistributedDataParallel.__init__
+
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.pop("device_ids", None)
+        init(self, *args, **kwargs)
+
+    DistributedDataParallel.__init__ = wrapped  # type: ignore[method-assign]
 
 
 def _remember_optimizers() -> list[Optimizer]:

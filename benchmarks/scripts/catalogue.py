@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,27 @@ def _sentences(folder: Path) -> None:
     (folder / "data" / "train.txt").write_text("\n".join(" ".join(f"w{n}" for n in row) for row in words))
 
 
+def _folder_of_pictures(folder: Path) -> None:
+    numbers = np.random.default_rng(0)
+    for split, count in (("train", 24), ("validation", 8)):
+        for name in ("one", "two"):
+            place = folder / "data" / split / name
+            place.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                picture = Image.fromarray(numbers.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+                picture.save(place / f"{number}.png")
+
+
 _EXAMPLES, _TUTORIAL = "pytorch/examples", "yunjey/pytorch-tutorial"
 _GANS, _ZERO = "eriklindernoren/PyTorch-GAN", "hunkim/PyTorchZeroToAll"
 _SMALL_GAN = "--n_epochs 1 --sample_interval 100000"
 _SMALL_GPT = (
     "config/train_shakespeare_char.py --device=cpu --compile=False --eval_iters=2 --eval_interval=4 --log_interval=1 "
     "--block_size=32 --batch_size=4 --n_layer=2 --n_head=2 --n_embd=32 --max_iters=8 --dropout=0.1 "
+)
+_SMALL_RESNET = (
+    "--data-dir data --model resnet10t --num-classes 2 --epochs 1 -b 4 --device cpu --input-size 3 32 32 --workers 1 "
+    "--opt sgd --lr 0.01 --warmup-epochs 0 --no-prefetcher --output out --log-interval 1"
 )
 
 CATALOGUE = (
@@ -93,6 +109,10 @@ CATALOGUE = (
         "--trainer.max_iters=8 --trainer.num_workers=0", folder=".",
     ),
     Public("karpathy/nanoGPT", "train.py", "while", "embedding", _SMALL_GPT, prepare=_characters),
+    Public(
+        "huggingface/pytorch-image-models", "train.py", "loader", "batch", _SMALL_RESNET,
+        prepare=_folder_of_pictures, num_processes=2,
+    ),
     Public(
         "karpathy/nanoGPT", "train.py", "while", "embedding", _SMALL_GPT + "--gradient_accumulation_steps=4",
         prepare=_characters,

@@ -75,6 +75,8 @@ def _row(public: Public, clones: Path) -> str:
         same = f"another: exit {guarded.code}, {_last_line(guarded.err) or 'other numbers'}"
     false = f", {len(guarded.incidents)} false incidents" if guarded.incidents else ""
     name = f"{public.repository.partition('/')[2]}: {public.script}"
+    if public.num_processes > 1:
+        name += f", {public.num_processes} processes"
     return f"| {name} | {public.loop} | {same}{false} | {public.fault} | {_verdict(bad)} |"
 
 
@@ -90,11 +92,17 @@ def _run(public: Public, clones: Path, made: Path, *flags: str) -> Run:
     }
     environment["PYTHONHASHSEED"] = "0"  # The order of a set decides about labels in one.
     environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # Some scripts are older than that.
-    command = [sys.executable, "-m", "benchmarks.scripts", *flags, str(script), *public.arguments.split()]
+    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(public.num_processes)]
+    command = [sys.executable, *(start if public.num_processes > 1 else [])]
+    command += ["-m", "benchmarks.scripts", *flags, str(script), *public.arguments.split()]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     found = [Bundle.read(path).incident for path in bundles_of(folder / "guard-run")] if flags else []
-    *lines, digest = done.stdout.splitlines() or [""]
-    return Run(done.returncode, digest, "\n".join(lines).replace(str(whole), ""), done.stderr, tuple(found))
+    lines = done.stdout.replace(str(whole), "").splitlines()
+    if public.num_processes > 1:
+        lines.sort()  # They come as they will.
+    digests = " ".join(line for line in lines if line.startswith("digest "))
+    out = "\n".join(line for line in lines if not line.startswith("digest "))
+    return Run(done.returncode, digests, out, done.stderr, tuple(found))
 
 
 def _timeless(text: str) -> str:
