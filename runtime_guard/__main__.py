@@ -125,7 +125,8 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
 
     Optimizers and torch DataLoaders are found as the script makes them. In a loop over anything else each update of an
     optimizer is a step, and the loop's body is run again from where it stands. A script that makes a Guard of its own
-    keeps that one. Exits with 1 after an incident that stopped the training, otherwise as the script does.
+    keeps that one. Exits with 1 after an incident that stopped the training, otherwise as the script does. TARGET is
+    whatever python takes: a file, a folder with a __main__.py, or - for standard input.
 
     \b
     Examples:
@@ -135,12 +136,14 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
     """
     from runtime_guard.attach import run_attached
     from runtime_guard.incident import TrainingIncident
-    from runtime_guard.script import Script
+    from runtime_guard.script import STDIN, Script
+    from runtime_guard.script_end import ScriptEnd
     from runtime_guard.settings import Settings, SettingsError
 
-    if not is_module and not Path(target).is_file():
+    is_script = target == STDIN or Path(target).is_file() or Path(target, "__main__.py").is_file()
+    if not is_module and not is_script:
         raise click.UsageError(f"there is no script {target}; a module is run with -m {target}")
-    path = None if is_module else str(Path(target).absolute())
+    path = None if is_module else target if target == STDIN else str(Path(target).absolute())
     script = Script(path, target if is_module else None, arguments, str(Path.cwd()), is_attached=True)
     try:
         settings = Settings.load()
@@ -148,8 +151,9 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
         raise click.UsageError(str(error)) from None
     if policy is not None:
         settings = dataclasses.replace(settings, policy=policy)
+    end = ScriptEnd()
     try:
-        run_attached(script, logdir=logdir, settings=settings)
+        end.run(lambda: run_attached(script, logdir=logdir, settings=settings))
     except TrainingIncident as error:
         click.echo(str(error), err=True)
         sys.exit(1)

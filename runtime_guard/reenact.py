@@ -17,7 +17,7 @@ from runtime_guard.incident import Incident
 from runtime_guard.loop_body import loop_frame
 from runtime_guard.replay.places import is_user_file
 from runtime_guard.replay.session import ReplaySession, versions_of
-from runtime_guard.script import Script
+from runtime_guard.script import STDIN, Script
 from runtime_guard.state import LightState, TensorCopies, Tracked
 from runtime_guard.step import Loss, MicroBatch, Suspicion, Window
 from runtime_guard.stored import unpack, unpack_rng
@@ -54,9 +54,11 @@ def reenact(bundle: Bundle) -> Incident:
         raise BundleError(f"this incident cannot be run again: {bundle.incident.obstacle}")
     if script is None:
         raise BundleError(f"{bundle.folder} is damaged: it names no script")
+    if script.path == STDIN:
+        raise BundleError("this incident cannot be run again: its script came by standard input")
     if not Path(script.folder).is_dir():
         raise BundleError(f"the folder that the script was started in is gone: {script.folder}")
-    if script.path is not None and not Path(script.path).is_file():
+    if script.path is not None and not Path(script.path).exists():
         raise BundleError(f"the script is gone: {script.path}")
     before = Path.cwd()
     os.chdir(script.folder)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import linecache
 import runpy
 import sys
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+STDIN = "-"
+_STDIN_FILE = "<stdin>"
 
 _running: list[Script] = []
 
@@ -58,7 +63,9 @@ class Script:
         """Runs it in this process as `__main__`."""
         argv = [self.path or self.module or "", *self.arguments]
         with self.running(), _arguments(argv, self._import_folder()):
-            if self.path is not None:
+            if self.path == STDIN:
+                _run_text(sys.stdin.read())
+            elif self.path is not None:
                 runpy.run_path(self.path, run_name="__main__")
             else:
                 assert self.module is not None
@@ -66,7 +73,25 @@ class Script:
 
     def _import_folder(self) -> str:
         """Where Python would look first for the script's imports."""
-        return str(Path(self.path).absolute().parent) if self.path is not None else str(Path.cwd())
+        if self.path == STDIN:
+            return ""
+        if self.path is None:
+            return str(Path.cwd())
+        path = Path(self.path).absolute()
+        return str(path if path.is_dir() else path.parent)
+
+
+def _run_text(text: str) -> None:
+    """As Python runs what comes by standard input, with its lines kept for tracebacks."""
+    linecache.cache[_STDIN_FILE] = (len(text), None, text.splitlines(keepends=True), _STDIN_FILE)
+    module = types.ModuleType("__main__")
+    module.__file__ = _STDIN_FILE
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    try:
+        exec(compile(text, _STDIN_FILE, "exec"), module.__dict__)  # noqa: S102 - it is what was asked for
+    finally:
+        sys.modules["__main__"] = before
 
 
 _NO_TRAININGS = {

@@ -33,7 +33,7 @@ MAX_STACK = 24
 def is_user_file(path: str) -> bool:
     """Whether a file is neither torch, nor this package, nor Python itself. Other libraries count as the user's."""
     if path.startswith("<"):
-        return path.startswith("<ipython")
+        return path.startswith(("<ipython", "<stdin>"))
     if _is_in(path, _TORCH) or _is_in(path, _OWN):
         return False
     return "site-packages" in path or "dist-packages" in path or not _is_in(path, _LIBRARY)
