@@ -87,6 +87,8 @@ def _loop_entry(error: BaseException, left: Left) -> TracebackType | None:
     """Where the loop stands in the error's traceback: the guarded one, or else the innermost."""
     if left.surroundings is not None:
         return loop_frame(error.__traceback__, left.surroundings)
+    if left.body is not None:
+        return _innermost_file(error)
     entries = list(_entries(error.__traceback__))
     try:
         around = body_around((entry.tb_frame, entry.tb_lineno) for entry in reversed(entries))
@@ -96,6 +98,17 @@ def _loop_entry(error: BaseException, left: Left) -> TracebackType | None:
     # Any other loop must not run again: it may send mails.
     names = around.names.union(*(entry.tb_frame.f_code.co_names for entry in entries[number + 1 :]))
     return entries[number] if names & _OF_TRAINING else None
+
+
+def _innermost_file(error: BaseException) -> TracebackType | None:
+    """Where the traceback comes to the file of the user's line nearest to the error, for the last time."""
+    found: TracebackType | None = None
+    path = ""
+    for entry in _entries(error.__traceback__):
+        file = entry.tb_frame.f_code.co_filename
+        if is_user_file(file) and file != path:
+            found, path = entry, file
+    return found
 
 
 def _is_success(error: BaseException) -> bool:
@@ -132,9 +145,10 @@ def _diagnosed(
     error: BaseException, left: Left, suspicion: Suspicion, watcher: Watcher, entry: TracebackType
 ) -> ReplaySession | None:
     """The replay; None when the error comes all the same with finite numbers. Raises `NoBodyError`."""
-    body = body_around([(entry.tb_frame, entry.tb_lineno)]).body
     if left.surroundings is not None:
         body = body_of(error.__traceback__, left.surroundings)
+    else:
+        body = left.body or body_around([(entry.tb_frame, entry.tb_lineno)]).body
     gradients = [(p, p.grad) for p in watcher.tracked.parameters]
     watcher.restoration.keep_after()
     tensors = [tensor for m in left.window.micro_batches for _, tensor in batch_tensors(m.batch)]
@@ -203,7 +217,7 @@ def _script_part(error: BaseException, path: str) -> list[TracebackType]:
         file = entry.tb_frame.f_code.co_filename
         if not found and file != path:
             continue
-        if is_own_file(file):
+        if is_own_file(file) and not file.endswith("gate.py"):  # The gate only hands on to an optimizer's closure.
             break
         found.append(entry)
     while found and found[-1].tb_frame.f_code.co_filename.endswith(_DISPATCHING):

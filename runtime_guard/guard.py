@@ -155,7 +155,7 @@ class Guard:
 
     def watch(self, loader: Iterable[Batch]) -> Iterable[Batch]:
         """The loader's batches, for the training loop. The result has the loader's length and attributes."""
-        self._raise_what_could_not_be()
+        self.raise_pending()
         if self._watcher is None or self._is_closed:
             return loader
         uncaught.listen(self)
@@ -163,7 +163,7 @@ class Guard:
 
     def validate(self, loader: Iterable[Batch]) -> Iterable[Batch]:
         """The loader's batches, for a validation loop: losses and samples shown within it are validation's."""
-        self._raise_what_could_not_be()
+        self.raise_pending()
         return loader if self._watcher is None or self._is_closed else Validated(loader, self._watcher)
 
     def loss(self, loss: Tensor, name: str = "loss") -> Tensor:
@@ -198,7 +198,7 @@ class Guard:
     def epoch_end(self, metrics: Mapping[str, Any] | None = None) -> None:
         """Ends an epoch, and keeps its metrics: numbers by name, or objects that are asked to `compute` them, and then
         to `reset`."""
-        self._raise_what_could_not_be()
+        self.raise_pending()
         values = {} if metrics is None else measured(metrics)
         if metrics is not None:
             self.metrics.append(values)
@@ -220,7 +220,7 @@ class Guard:
             self._watcher.detach()
             self._watcher.hooks.panel.close(values or (self.metrics[-1] if self.metrics else {}))
             self._write_health()
-        self._raise_what_could_not_be()
+        self.raise_pending()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to go on: steps, epochs, metrics and what was seen. Goes into any checkpoint."""
@@ -368,8 +368,8 @@ class Guard:
         birth = birth_in_update(gate, self._tracked)
         self._update_birth = () if birth is None else (birth,)
 
-    def _raise_what_could_not_be(self) -> None:
-        """An incident of a loop that was left early cannot be raised there."""
+    def raise_pending(self, cause: BaseException | None = None) -> None:
+        """Raises an incident of a loop that was left early, which could not be raised there; nothing without one."""
         error, self._unraised = self._unraised, None
         if error is not None:
-            raise error
+            raise error from cause

@@ -105,7 +105,7 @@ def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Generator[An
                 watcher.end_micro_batch()
             if watcher.suspicion is not None:
                 requeued = [(number, batch) for batch, number in watcher.requeued()]
-                decision = yield from _resolve(watcher, judge)
+                decision = yield from resolve(watcher, judge)
                 if decision is not Decision.WARN:
                     queue.extendleft(reversed(requeued))
             elif is_exhausted:
@@ -122,7 +122,7 @@ def turns(loader: Iterable[Any], watcher: Watcher, judge: Judge) -> Generator[An
         watcher.close()
 
 
-def _resolve(watcher: Watcher, judge: Judge) -> Generator[Any, None, Decision]:
+def resolve(watcher: Watcher, judge: Judge) -> Generator[Any, None, Decision]:
     """The replay, as more turns of the user's loop body, and what follows from it."""
     suspicion = watcher.suspicion
     assert suspicion is not None

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import weakref
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -37,6 +37,8 @@ class Left:
     suspicion: Suspicion | None
     surroundings: Surroundings | None
     """None where no guarded loop was around the step."""
+    body: Callable[[int, Any], None] | None = None
+    """Runs a turn with the number of a batch and the batch; None where it has to be found in the source."""
 
 
 class Watcher:
@@ -192,15 +194,15 @@ class Watcher:
         if self.suspicion is None:
             self.hooks.panel.exhausted()
 
-    def leave(self) -> None:
+    def leave(self, body: Callable[[int, Any], None] | None = None) -> None:
         """The loop was left in the midst of its body: keeps what an error can be explained with."""
         window, surroundings = self.hooks.window, self.surroundings
         if self.suspicion is not None:
-            self.left = Left(self.suspicion.window, self.suspicion, surroundings)
+            self.left = Left(self.suspicion.window, self.suspicion, surroundings, body)
         elif window is not None and window.micro_batches:
             # What the body did not get to is taken out of the window afterwards.
             kept = dataclasses.replace(window, micro_batches=[*window.micro_batches], losses=[*window.losses])
-            self.left = Left(kept, None, surroundings)
+            self.left = Left(kept, None, surroundings, body)
 
     def abandon(self) -> None:
         """The loop was left early: what was begun is forgotten."""

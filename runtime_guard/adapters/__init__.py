@@ -1,0 +1,32 @@
+"""Guards the loops of frameworks. Each adapter is imported when it is first asked for, and needs its framework."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime_guard.adapters.lightning import LightningGuard as LightningGuard
+
+_ADAPTERS = {
+    "LightningGuard": ("lightning", "lightning>=2.4,!=2.6.2,!=2.6.3"),
+}
+"""By name the module, which is called like what it imports, and what installs that."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ADAPTERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, requirement = _ADAPTERS[name]
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "runtime_guard":
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs {error.name}, which is not installed; pip install '{requirement}'", name=error.name
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted(_ADAPTERS)
