@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -46,8 +45,8 @@ Shown = Callable[[Any, Any], Mapping[str, Any]]
 class Hosted:
     """What the adapters have in common: each translates its framework's hooks to these methods, in this order.
 
-    `start`, then per turn `begin` and `end`, around a validation `validating`, `end_epoch`, and `finish`. One object
-    can follow several runs, one after the other; steps and epochs go on.
+    `start`, then per turn `begin` and `end`, `set_validation` and `validated`, `end_epoch`, and `finish` or `failed`.
+    One object can follow several runs, one after the other; steps and epochs go on.
     """
 
     def __init__(self, options: Options, shown: Shown | None = None) -> None:
@@ -115,34 +114,24 @@ class Hosted:
             return
         self._is_turning = False
         batch, self._batch = self._batch, None
-        self.show(batch, outputs)
+        self._show(batch, outputs)
         watcher.end_micro_batch()
         self._resolve(watcher)
         watcher.hooks.panel.mark("ask")
-
-    def show(self, batch: Any, outputs: Any) -> None:
-        """Shows a batch to the monitors, where the user said how; for a validation it is called by the adapter."""
-        if self._shown is not None and self._watcher is not None:
-            self.guard.samples(**self._shown(batch, outputs))
-
-    @contextlib.contextmanager
-    def validating(self) -> Iterator[None]:
-        """Losses and samples within are validation's."""
-        self.set_validation(is_on=True)
-        try:
-            yield
-        finally:
-            self.set_validation(is_on=False)
 
     def set_validation(self, *, is_on: bool) -> None:
         """A validation begins or ends."""
         if self._watcher is not None:
             self._watcher.phase = "validation" if is_on else "train"
 
-    def loss(self, loss: Any, name: str = "loss") -> None:
-        """Of a batch of a validation; what is no tensor is none."""
-        if isinstance(loss, Tensor) and self._watcher is not None:
-            self.guard.loss(loss, name)
+    def validated(self, batch: Any, outputs: Any) -> None:
+        """A validation has looked at this batch. Its loss is what the step returned, or stands there under "loss"."""
+        if self._watcher is None:
+            return
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor) and loss.numel() == 1:
+            self.guard.loss(loss)
+        self._show(batch, outputs)
 
     def exhausted(self) -> None:
         """The loader came to its end: numbers that are still on their way are waited for."""
@@ -196,6 +185,10 @@ class Hosted:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The next run goes on there."""
         self._state = state or None
+
+    def _show(self, batch: Any, outputs: Any) -> None:
+        if self._shown is not None:
+            self.guard.samples(**self._shown(batch, outputs))
 
     @property
     def _watcher(self) -> Watcher | None:

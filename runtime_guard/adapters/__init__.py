@@ -6,9 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runtime_guard.adapters.accelerate import AccelerateGuard as AccelerateGuard
+    from runtime_guard.adapters.ignite import IgniteGuard as IgniteGuard
     from runtime_guard.adapters.lightning import LightningGuard as LightningGuard
 
 _ADAPTERS = {
+    "AccelerateGuard": ("accelerate", "accelerate>=1.2"),
+    "IgniteGuard": ("ignite", "pytorch-ignite>=0.5"),
     "LightningGuard": ("lightning", "lightning>=2.4,!=2.6.2,!=2.6.3"),
 }
 """By name the module, which is called like what it imports, and what installs that."""
@@ -21,10 +25,11 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "runtime_guard":
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "runtime_guard"):
             raise
         raise ModuleNotFoundError(
-            f"{name} needs {error.name}, which is not installed; pip install '{requirement}'", name=error.name
+            f"{name} needs {missing}, which is not installed; pip install '{requirement}'", name=missing
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -59,7 +59,7 @@ class LightningGuard(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._run.set_validation(is_on=True)
 
-    def on_validation_batch_end(  # noqa: PLR0913, PLR0917 - Lightning's
+    def on_validation_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
@@ -68,8 +68,7 @@ class LightningGuard(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._run.loss(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
-        self._run.show(batch, outputs)
+        self._run.validated(batch, outputs)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._run.set_validation(is_on=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -31,9 +30,7 @@ class Entropy(nn.Module):
 class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1)
-        )
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
         self.entropy = Entropy()
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -64,7 +61,9 @@ def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 
 
-def plain_rows(*, accumulate: int = 1, scaler: torch.amp.GradScaler | None = None, clips: bool = True) -> Rows:
+def plain_rows(
+    *, accumulate: int = 1, scaler: torch.amp.GradScaler | None = None, autocast: torch.dtype | None = None
+) -> Rows:
     """What the guard shows of the plain loop."""
     seed()
     model, memory = Net(), Memory()
@@ -73,11 +72,12 @@ def plain_rows(*, accumulate: int = 1, scaler: torch.amp.GradScaler | None = Non
     with Guard(model, optimizer, scaler=scaler, sinks=[memory]) as guard:
         for _ in range(NUM_EPOCHS):
             for number, (inputs, targets) in enumerate(guard.watch(loader())):
-                scaler.scale(model.loss(inputs, targets) / accumulate).backward()
+                with torch.autocast("cpu", autocast, enabled=autocast is not None):
+                    loss = model.loss(inputs, targets)
+                scaler.scale(loss / accumulate).backward()
                 if (number + 1) % accumulate == 0:
                     scaler.unscale_(optimizer)
-                    if clips:
-                        nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+                    nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
                     scaler.step(optimizer)
                     scaler.update()
                     optimizer.zero_grad()
@@ -111,5 +111,16 @@ def assert_names_the_fault(incident: Incident, *, step: int = BAD_BATCH, module:
     assert birth.place.text == "return (inputs * torch.log(inputs.sum(1, keepdim=True))).mean()"
 
 
-def without(rows: Iterable[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if k not in keys} for row in rows]
+def without_the_bad_batch() -> Net:
+    """What a plain loop learns that never sees it."""
+    seed()
+    model = Net()
+    optimizer = optimizer_of(model)
+    for _ in range(NUM_EPOCHS):
+        for number, batch in enumerate(loader()):
+            if number != BAD_BATCH:
+                optimizer.zero_grad()
+                model.loss(*batch).backward()
+                nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+                optimizer.step()
+    return model

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +14,14 @@ import pytest
 import torch
 from torch import Tensor
 
-pl = pytest.importorskip("lightning.pytorch", reason="pip install lightning")
+pytest.importorskip("lightning", reason="pip install lightning")
 
+import lightning.pytorch as pl
 from lightning.pytorch.plugins import MixedPrecision
 
 from runtime_guard import IncidentWarning, TrainingIncident
 from runtime_guard.adapters import LightningGuard
+from runtime_guard.monitor import Monitor
 from runtime_guard.sinks.memory import Memory
 from tests.adapters import small_training as small
 
@@ -78,7 +83,7 @@ class Raising(Module):
 
 def trained(
     guard: LightningGuard | None = None,
-    make: Callable[[], Module] = lambda: Module(),
+    make: Callable[[], Module] = Module,
     *,
     is_bad: bool = False,
     validates: bool = False,
@@ -116,14 +121,11 @@ def test_readings_are_those_of_the_plain_loop(accumulate: int, as_dict: bool) ->
 def test_gradients_are_shown_without_the_scale_and_before_clipping() -> None:
     memory = Memory()
     precision = MixedPrecision("16-mixed", device="cpu", scaler=scaler())
-    with torch.autocast("cpu", enabled=False):
-        trained(LightningGuard(sinks=[memory]), plugins=precision)
-    rows = small.training_rows(memory)
+    trained(LightningGuard(sinks=[memory]), plugins=precision)
+    rows = named_alike(small.training_rows(memory))
+    assert rows == small.plain_rows(scaler=scaler(), autocast=torch.float16)
     assert {row["optimizer/scale"] for _, row in rows} == {64.0}
-    unscaled = small.plain_rows()
-    for (_, row), (_, expected) in zip(rows, unscaled, strict=True):
-        assert row["gradients/norm"] == pytest.approx(expected["gradients/norm"], rel=0.1)
-        assert row["loss/loss"] == pytest.approx(expected["loss/loss"], rel=0.1)
+    assert max(row["gradients/norm"] for _, row in rows) > small.MAX_NORM
 
 
 def named_alike(rows: small.Rows) -> small.Rows:
@@ -131,15 +133,11 @@ def named_alike(rows: small.Rows) -> small.Rows:
     return [(step, {key.replace("/net.", "/"): value for key, value in row.items()}) for step, row in rows]
 
 
-@pytest.mark.parametrize("kind", [Module, Manual])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("kind", "accumulate"), [(Module, 1), (Module, 2), (Manual, 1)])
 def test_a_guarded_run_is_bit_identical(kind: type[Module], accumulate: int) -> None:
-    if kind is Manual and accumulate > 1:
-        pytest.skip("Lightning does not accumulate for modules that step their optimizer themselves")
     expected = trained(None, kind, validates=True, accumulate_grad_batches=accumulate)
-    guarded = trained(
-        LightningGuard(sinks=[Memory()]), kind, validates=True, accumulate_grad_batches=accumulate
-    )
+    guard = LightningGuard(sinks=[Memory()])
+    guarded = trained(guard, kind, validates=True, accumulate_grad_batches=accumulate)
     assert guarded.losses == expected.losses
     assert small.same(guarded, expected)
 
@@ -167,18 +165,7 @@ def test_a_skipped_step_leaves_no_trace() -> None:
     with pytest.warns(IncidentWarning):
         module = trained(guard, is_bad=True)
     assert len(guard.guard.incidents) == small.NUM_EPOCHS
-    small.seed()
-    expected, optimizer = small.Net(), None
-    optimizer = small.optimizer_of(expected)
-    for _ in range(small.NUM_EPOCHS):
-        for number, batch in enumerate(small.loader()):
-            if number == small.BAD_BATCH:
-                continue
-            optimizer.zero_grad()
-            expected.loss(*batch).backward()
-            torch.nn.utils.clip_grad_norm_(expected.parameters(), small.MAX_NORM)
-            optimizer.step()
-    assert small.same(module.net, expected)
+    assert small.same(module.net, small.without_the_bad_batch())
 
 
 def test_counters_and_logged_numbers_know_nothing_of_the_second_run() -> None:
@@ -195,14 +182,37 @@ def test_an_error_that_bad_numbers_made_becomes_an_incident() -> None:
     guard = LightningGuard()
     with pytest.raises(TrainingIncident, match=r"log made inf"):
         trained(guard, Raising, is_bad=True)
-    (incident,) = guard.guard.incidents
-    assert incident.error == "ValueError: the loss is inf" or "ValueError" in str(incident.error)
+    assert guard.guard.incidents[0].error == "ValueError: the loss is nan"
 
 
-def test_losses_of_validation_are_shown_beside_those_of_training() -> None:
-    memory = Memory()
-    trained(LightningGuard(sinks=[memory]), validates=True)
-    assert [row for _, row in memory.rows]
+def test_losses_of_validation_are_heard() -> None:
+    heard: list[float] = []
+
+    class Losses(Monitor):
+        def validation_loss(self, name: str, loss: Tensor) -> None:
+            heard.append(loss.item())
+
+    trained(LightningGuard(monitors=[Losses()], sinks=[Memory()]), validates=True)
+    assert len(heard) == small.NUM_EPOCHS * small.NUM_BATCHES
+
+
+def test_an_incident_is_run_again_in_its_script(tmp_path: Path) -> None:
+    """In another process, from what was kept of it."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "from tests.adapters.test_lightning import LightningGuard, trained\n"
+        f"trained(LightningGuard(logdir={str(tmp_path / 'run')!r}), is_bad=True)\n"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
+    first = subprocess.run(
+        [sys.executable, script], cwd=root, env=environment, check=False, capture_output=True, text=True
+    )
+    assert "TrainingIncident: At step 3 (epoch 0, batch 3), log made inf" in first.stderr
+    (incident,) = (tmp_path / "run" / "incidents").iterdir()
+    command = [sys.executable, "-m", "runtime_guard", "replay", incident]
+    again = subprocess.run(command, cwd=root, env=environment, check=False, capture_output=True, text=True)
+    assert again.stdout.endswith("The verdict is the same as then.\n"), again.stderr
 
 
 def test_steps_go_on_in_a_run_that_is_resumed(tmp_path: Path) -> None:
