@@ -144,7 +144,7 @@ class Hosted:
         """An epoch is over, with its validation."""
         if self._watcher is not None:
             self.exhausted()
-            self.guard.epoch_end(_numbers(metrics))
+            self.guard.epoch_end(metrics)
             self._watcher.tracked.look_again()
 
     def finish(self, metrics: Mapping[str, Any] | None = None) -> None:
@@ -160,7 +160,7 @@ class Hosted:
         finally:
             if watcher is not None:
                 watcher.abandon()
-            self.guard.close(_numbers(metrics))
+            self.guard.close(metrics)
 
     def failed(self, error: BaseException) -> None:
         """An error ends the training. Raises `TrainingIncident` from it where numbers that are not finite made it."""
@@ -226,10 +226,3 @@ class Hosted:
                 self.guard.raise_pending(error)
             raise
         raise AssertionError("a replay has as many turns as the step")
-
-
-def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Those on a device are fetched; a framework hands out tensors."""
-    if metrics is None:
-        return None
-    return {key: v.item() if isinstance(v, Tensor) and v.numel() == 1 else v for key, v in metrics.items()}

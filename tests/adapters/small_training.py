@@ -92,6 +92,12 @@ def training_rows(memory: Memory) -> Rows:
     return [(step, row) for step, row in rows if row]
 
 
+def validation_losses(memory: Memory) -> list[Any]:
+    """One for each batch."""
+    key = "loss/validation_batch/loss"
+    return [row[key] for _, row in memory.rows if key in row]
+
+
 def same(model: nn.Module, other: nn.Module) -> bool:
     """Parameters and buffers, bit for bit."""
     a, b = model.state_dict(), other.state_dict()

@@ -149,16 +149,10 @@ def test_engines_made_by_ignite_are_guarded_with_their_metrics() -> None:
     }
 
 
-def test_losses_of_validation_are_heard() -> None:
-    heard: list[float] = []
-
-    class Losses(Monitor):
-        def validation_loss(self, name: str, loss: torch.Tensor) -> None:
-            heard.append(loss.item())
-
-    training = Training()
-    training.run(training.guard(monitors=[Losses()], sinks=[Memory()]), validates=True)
-    assert len(heard) == small.NUM_EPOCHS * small.NUM_BATCHES
+def test_losses_of_validation_are_shown() -> None:
+    training, memory = Training(), Memory()
+    training.run(training.guard(sinks=[memory]), validates=True)
+    assert len(small.validation_losses(memory)) == small.NUM_EPOCHS * small.NUM_BATCHES
 
 
 def test_an_engine_that_runs_again_goes_on_counting() -> None:
