@@ -16,9 +16,10 @@ from runtime_guard.reading import Reading
 from runtime_guard.samples import Samples
 from runtime_guard.step import Loss
 
-Point = Literal["ask", "batch", "backward", "backward_end", "update", "update_end", "end"]
+Point = Literal["open", "ask", "batch", "backward", "backward_end", "update", "update_end", "end", "exhausted"]
 """Where a turn of the loop stands: the loader is asked for a batch, the batch is there, `backward` begins and ends, an
-optimizer's step does, and the loop body ends."""
+optimizer's step does, and the loop body ends. What lies before `open` (a loop begins, or goes on after an incident)
+and after `exhausted` (the loader has no more) belongs to no turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,9 @@ class Monitor:
     def begin(self, step: int) -> None:
         """The first micro-batch of this update comes next."""
 
+    def batch(self, batch: Any) -> None:
+        """What the loop's body is about to be given. It must not be kept."""
+
     def mark(self, point: Point) -> None:
         """The turn of the training loop has come to this point."""
 
@@ -90,6 +94,10 @@ class Monitor:
 
     def after_update(self, moment: Moment) -> Iterable[Reading]:
         """The update has been made."""
+        return ()
+
+    def end_step(self, step: int) -> Iterable[Reading]:
+        """The loop's body is over in which the update was made; all of its points have been marked."""
         return ()
 
     def forget(self, step: int) -> None:

@@ -87,6 +87,7 @@ class Panel:
             self._has_started = True
             run = Run(self._tracked.models, self._tracked.named_optimizers) if not self._make_run else self._make_run()
             self._tell("start", run)
+        self.mark("open")
 
     def begin(self, step: int) -> None:
         """The first micro-batch of an update comes next."""
@@ -94,6 +95,11 @@ class Panel:
             self._found.clear()
             self._moments.clear()
             self._tell("begin", step)
+
+    def batch(self, batch: object) -> None:
+        """The loop's body is about to be given it."""
+        if self.is_on:
+            self._tell("batch", batch)
 
     def mark(self, point: Point) -> None:
         """The turn of the loop has come to this point."""
@@ -106,6 +112,7 @@ class Panel:
         if not self.is_on:
             return
         self._has_unended = True
+        self._read("end_step", self._found, step)
         if self._found or ranks.num_ranks() > 1:
             self._parcels.append(Parcel(step, tuple(self._found)))
             self._found.clear()
@@ -128,6 +135,7 @@ class Panel:
     def exhausted(self) -> None:
         """The loader has come to its end. Sends everything; nothing of it is in doubt any more."""
         self._is_exhausted = True
+        self.mark("exhausted")
         self._send_all()
 
     # The step

@@ -150,6 +150,7 @@ class Watcher:
             self.hooks.inspection.early.begin(self.step)
             self.hooks.panel.begin(self.step)
         window.micro_batches.append(MicroBatch(batch, number, RngState(), versions_of(batch)))
+        self.hooks.panel.batch(batch)
         if len(window.micro_batches) > _MAX_MICRO_BATCHES:
             del window.micro_batches[0]
 
@@ -266,6 +267,7 @@ class Watcher:
         hooks.is_quiet = decision is Decision.WARN
         if decision is Decision.WARN:
             self.step += 1
+        hooks.panel.mark("open")
 
     # Inside
 
