@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import queue
 import threading
 import warnings
@@ -54,8 +53,6 @@ class Courier:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="runtime_guard sinks", daemon=True)
             self._thread.start()
-            # Threads of this kind end with the process; a script that never closes its guard loses nothing either.
-            atexit.register(self.close)
         self._queue.put(parcel)
         self._warn()
 
@@ -72,7 +69,6 @@ class Courier:
         if self._is_closed:
             return
         self._is_closed = True
-        atexit.unregister(self.close)
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
