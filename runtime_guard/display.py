@@ -42,7 +42,9 @@ def panel_for(  # noqa: PLR0913 - each is named by the user
             if is_wanted and chosen:
                 raise ValueError('monitors have nowhere to write; give Guard a logdir, e.g. logdir="runs/1", or sinks')
             return Panel(tracked)
-        sinks, warn = [TensorBoard(folder.path), JsonLines(folder.path / READINGS)], folder.failed
+        # TensorBoard opens its file whenever it has something to write, and the script may be elsewhere by then.
+        path = folder.path.absolute()
+        sinks, warn = [TensorBoard(path), JsonLines(path / READINGS)], folder.failed
 
     def run() -> Run:
         return Run(dict(tracked.models), tracked.named_optimizers, config, class_names, folder.path)

@@ -292,6 +292,19 @@ def test_a_run_is_there_in_tensorboard_and_as_json_lines(tmp_path: Path) -> None
     assert [row["loss/loss"] for row in rows] == pytest.approx(losses)
 
 
+def test_a_script_may_change_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = ALL["plain"]()
+    with Guard(run.models, run.optimizers, logdir="run", monitors=[Loss()]) as guard:
+        run.train(guard.watch(run.loader))
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        guard.epoch_end()
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    assert len(events.Scalars("loss/loss")) == NUM_BATCHES
+    assert events.Scalars("loss/epoch/loss/train")
+
+
 def test_a_file_that_is_there_is_added_to(tmp_path: Path) -> None:
     for step in range(2):
         sink = JsonLines(tmp_path / "r.jsonl")
