@@ -13,7 +13,7 @@ from runtime_guard.gate import Gate
 from runtime_guard.history import History
 from runtime_guard.protection import Protection, choose_protection
 from runtime_guard.scale import ScaleWatch
-from runtime_guard.sentinel import Finding, Look, Sentinel, record_of
+from runtime_guard.sentinel import Finding, Look, Sentinel, elsewhere, record_of
 from runtime_guard.settings import Settings
 from runtime_guard.sign import Reading
 from runtime_guard.state import Tracked
@@ -128,8 +128,9 @@ class Inspection:
         losses = [loss for loss in window.losses if not loss.is_examined]
         found = None
         if losses:
-            look = self._sentinel.look_at_losses(losses, window, self.early.load("", list))
-            if any(protection.is_late for protection in self._protections.values()):
+            is_late = any(protection.is_late for protection in self._protections.values())
+            look = self._sentinel.look_at_losses(losses, window, cargo=self.early.load("", list), is_late=is_late)
+            if is_late:
                 self._unsettled.append(_Unsettled(window, None, look, len(window.snapshots)))
             elif (finding := _agreed(look.finding())) is not None:
                 found = Found(finding, window, None, True, len(window.snapshots))
@@ -149,15 +150,18 @@ class Inspection:
     def settle(self, current: Window | None, *, wait: bool) -> tuple[Found, list[Window]] | None:
         """Reads what has arrived of the looks that are on their way, oldest first; with `wait` everything.
 
-        Returns the first that is bad, with the windows that were begun after its own and before `current`.
+        Returns the first that is bad, with the windows that were begun after its own and before `current`. With several
+        ranks what is read is the same on all of them: everything before `current`, waited for if need be, so that they
+        stop at the same step.
         """
+        wait_for_older = ranks.num_ranks() > 1
         while self._unsettled:
             unsettled = self._unsettled[0]
             window, gate, look = unsettled.window, unsettled.gate, unsettled.look
-            if not wait and (window is current or not look.ticket.has_arrived):
+            if not wait and (window is current or not (wait_for_older or look.ticket.has_arrived)):
                 return None
             del self._unsettled[0]
-            finding = _agreed(look.finding())
+            finding = look.finding()
             if finding is not None:
                 prevents = gate is None or self.protection(gate).prevents
                 is_prevented = prevents and finding.what != "parameters"
@@ -191,7 +195,7 @@ def has_half(gate: Gate) -> bool:
 
 
 def _agreed(finding: Finding | None) -> Finding | None:
-    """On all ranks a finding, when there is one on any."""
+    """On all ranks a finding, when there is one on any. Every rank has to ask."""
     if ranks.any_rank(finding is not None) and finding is None:
-        return Finding("gradients", ("all is finite on this rank; another rank found what is not",), 0)
+        return elsewhere()
     return finding

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
+from runtime_guard import ranks
 from runtime_guard.gate import Gate
 from runtime_guard.settings import Settings
 from runtime_guard.state import Snapshot, Tracked
@@ -121,7 +122,8 @@ def _fitting(gate: Gate) -> str:
     # Parameters, and about two tensors of state for each.
     num_bytes = 3 * sum(p.numel() * p.element_size() for p in parameters)
     free, _ = torch.cuda.mem_get_info(parameters[0].device)
-    return "snapshot" if num_bytes <= _MAX_SHARE_OF_FREE_MEMORY * free else "read"
+    # Where one rank has no memory to spare all have to read, or they would stop at different steps.
+    return "read" if ranks.any_rank(num_bytes > _MAX_SHARE_OF_FREE_MEMORY * free) else "snapshot"
 
 
 def _is_fused(optimizer: Optimizer) -> bool:

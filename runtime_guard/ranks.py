@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed
+from torch import Tensor
 
 T = TypeVar("T")
 
@@ -23,15 +24,23 @@ def num_ranks() -> int:
 def any_rank(flag: bool) -> bool:
     """Whether it is true on at least one rank: one all-reduce of a single float, none outside of distributed runs.
 
-    Every rank has to ask, in the same order.
+    Every rank has to ask, in the same order; waits.
+    """
+    return bool(any_rank_later(torch.tensor(float(flag))).tolist())
+
+
+def any_rank_later(flag: Tensor) -> Tensor:
+    """The same for a flag of 0 or 1 on a device, `()`: what comes back is there when the device gets to it.
+
+    Waits only where the processes talk by other means than the flag's device.
     """
     if not _is_distributed():
         return flag
     backend = str(torch.distributed.get_backend())
     device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in backend else torch.device("cpu")
-    vote = torch.full((), float(flag), device=device)
+    vote = flag.detach().to(device, torch.float32, copy=True)
     torch.distributed.all_reduce(vote, op=torch.distributed.ReduceOp.MAX)
-    return bool(vote.tolist())
+    return vote.to(flag.device)
 
 
 def from_all(value: T) -> list[T]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from runtime_guard import ranks
 from runtime_guard.early import Cargo
 from runtime_guard.finiteness import Level, level_of, norms, values_of
 from runtime_guard.gate import Gate
@@ -26,6 +27,11 @@ class Finding:
     what: str
     found: tuple[str, ...]
     micro_batch: int
+
+
+def elsewhere() -> Finding:
+    """What a rank says that found nothing itself."""
+    return Finding("gradients", ("all is finite on this rank; another rank found what is not",), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,12 @@ class Look:
     step: int
     flag: Tensor | None
     """For late looks, whose tensors will have changed when the numbers are read: on the device, 1 when something is
-    not finite and 0 otherwise."""
+    not finite, on any rank, and 0 otherwise."""
     cargo: Cargo = field(default_factory=Cargo)
     """What else travels in the vector."""
     ignores_tensors: bool = False
+    has_vote: bool = False
+    """Whether what the ranks found together travels in the vector, after the look's own numbers."""
     learning_rates: tuple[float, ...] = ()
     record: list[float] = field(default_factory=list)
     """The look's own numbers."""
@@ -61,11 +69,12 @@ class Look:
     def finding(self) -> Finding | None:
         """What is wrong; waits for the numbers. None when all is well."""
         arrived = self.ticket.values()
-        own = len(arrived) - self.cargo.size
-        self.record, self.extra = arrived[:own], arrived[own:]
-        values = self.record
-        if all(map(math.isfinite, values)):
-            return None
+        own = len(arrived) - self.cargo.size - self.has_vote
+        self.record, self.extra = arrived[:own], arrived[own + self.has_vote :]
+        found = None if all(map(math.isfinite, self.record)) else self._what_is_bad(self.record)
+        return elsewhere() if found is None and self.has_vote and arrived[own] else found
+
+    def _what_is_bad(self, values: list[float]) -> Finding | None:
         num_losses = len(self.subject.losses)
         bad_losses = [
             (loss, level)
@@ -137,8 +146,7 @@ class Sentinel:
             [gradient for _, gradient in pairs if gradient is not None],
             lambda: [f"gradient of {name}" for name in self._names_of(owners)],
         )
-        look = _look(subject, window, is_late=is_late, cargo=cargo)
-        look.ignores_tensors = is_scaled
+        look = _look(subject, window, is_late=is_late, cargo=cargo, ignores_tensors=is_scaled)
         # A learning rate in a tensor stays on its device.
         rates = (group.get("lr") for group in gate.optimizer.param_groups)
         look.learning_rates = tuple(float(rate) for rate in rates if isinstance(rate, (int, float)))
@@ -151,18 +159,23 @@ class Sentinel:
             return None
         return _look(Subject("parameters", [], parameters, lambda: self._names_of(parameters)), window, is_late=is_late)
 
-    def look_at_losses(self, losses: list[Loss], window: Window, cargo: Cargo) -> Look:
+    def look_at_losses(self, losses: list[Loss], window: Window, *, cargo: Cargo, is_late: bool) -> Look:
         """At losses for which no update came."""
-        return _look(Subject("loss", losses, [], list), window, is_late=False, cargo=cargo)
+        return _look(Subject("loss", losses, [], list), window, is_late=is_late, cargo=cargo)
 
     def _names_of(self, parameters: Sequence[Tensor]) -> list[str]:
         names = self._names()
         return [" = ".join(names.get(id(p), ("a parameter",))) for p in parameters]
 
 
-def _look(subject: Subject, window: Window, *, is_late: bool, cargo: Cargo | None = None) -> Look:
+def _look(
+    subject: Subject, window: Window, *, is_late: bool, cargo: Cargo | None = None, ignores_tensors: bool = False
+) -> Look:
     for loss in subject.losses:
         loss.is_examined = True
+    cargo = cargo or Cargo()
+    flag: Tensor | None = None
+    has_vote = False
     with torch.no_grad():
         parts = [_loss_value(loss.value) for loss in subject.losses]
         vectors = [torch.stack(parts)] if parts else []
@@ -173,11 +186,17 @@ def _look(subject: Subject, window: Window, *, is_late: bool, cargo: Cargo | Non
             vectors.append(torch.zeros(0))
         device = vectors[-1].device
         vector = _joined(vectors, device)
-        flag = (~vector.isfinite().all()).float() if is_late else None
-        cargo = cargo or Cargo()
+        if is_late:
+            flag = (~vector.isfinite().all()).float()
+        if flag is not None and ranks.num_ranks() > 1:
+            has_vote = True
+            # The ranks agree where they all pass, on the device: when the numbers are read differs from rank to rank.
+            vote = ranks.any_rank_later((~vector[: len(parts)].isfinite().all()).float() if ignores_tensors else flag)
+            flag = torch.maximum(flag, vote)
+            vector = _joined([vector, vote.reshape(1)], device)
         if cargo.vectors:
             vector = _joined([vector, *cargo.vectors], device)
-    return Look(subject, Ticket(vector), window.step, flag, cargo)
+    return Look(subject, Ticket(vector), window.step, flag, cargo, ignores_tensors, has_vote)
 
 
 def _joined(vectors: Sequence[Tensor], device: torch.device) -> Tensor:

@@ -21,7 +21,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from runtime_guard import Guard, Settings, TrainingIncident
+from runtime_guard import Guard, Settings, TrainingIncident, sentinel
+from runtime_guard.ticket import Ticket
 
 class Block(nn.Module):
     def __init__(self):
@@ -49,7 +50,13 @@ def wrapped(net):
         fully_shard(part, mesh=mesh)
     return net
 
-def train(name, is_enabled):
+class Slow(Ticket):
+    # Numbers of the second rank are never there when they are asked for, unless somebody waits.
+    @property
+    def has_arrived(self):
+        return rank == 0
+
+def train(name, is_enabled, **settings):
     torch.manual_seed(0)
     net = wrapped(Net())
     optimizer = torch.optim.AdamW(net.parameters(), 1e-2)
@@ -59,7 +66,7 @@ def train(name, is_enabled):
         data[3][2] = 0.0
     found = {"losses": [], "verdict": None}
     logdir = f"{name}-run" if rank == 0 or name != "alone" else None
-    guard = Guard(net, optimizer, logdir=logdir, settings=Settings(enabled=is_enabled))
+    guard = Guard(net, optimizer, logdir=logdir, settings=Settings(enabled=is_enabled, **settings))
     try:
         for batch in guard.watch(data):
             optimizer.zero_grad()
@@ -88,6 +95,11 @@ train("alone", True)
 assert time.monotonic() - start < 8, "the first rank waited for what the other did not send"
 for fault in ("forward", "backward"):
     train(fault, True)
+sentinel.Ticket = Slow
+for fault in ("forward", "backward"):
+    train(f"late-{fault}", True, before_update="snapshot")
+fault = None
+train("late", True, before_update="snapshot")
 dist.destroy_process_group()
 """
 
@@ -103,7 +115,7 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         folder, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py", request.param
     )
     assert done.returncode == 0, done.stderr
-    names = ("bare", "guarded", "forward", "backward")
+    names = ("bare", "guarded", "forward", "backward", "late", "late-forward", "late-backward")
     found: dict[str, list[Any]] = {name: [_read(folder / f"{name}-{rank}.json") for rank in range(2)] for name in names}
     found["readings"] = list(read_rows(folder / "guarded-run" / "readings.jsonl"))
     found["alone"] = list(read_rows(folder / "alone-run" / "readings.jsonl"))
@@ -117,6 +129,7 @@ def _read(path: Path) -> Any:
 
 def test_losses_and_parameters_are_bit_for_bit_the_same(results: dict[str, list[Any]]) -> None:
     assert results["guarded"] == results["bare"]
+    assert results["late"] == results["bare"]
     assert all(len(found["losses"]) == 5 for found in results["bare"])
 
 
@@ -132,6 +145,15 @@ def test_a_fault_on_one_rank_stops_both_and_both_name_that_rank(
         assert found["incident"]["birth"]["modules"] == ["block"]
         assert "torch.log(size)" in found["incident"]["birth"]["place"]["text"]
         assert ("rank 0 got the bad number from rank 1" in found["verdict"]) == (rank == 0)
+
+
+@pytest.mark.parametrize(("fault", "operation"), [("forward", "log made inf"), ("backward", "the backward of sqrt")])
+def test_ranks_that_read_late_stop_at_the_same_step_whenever_their_numbers_arrive(
+    results: dict[str, list[Any]], fault: str, operation: str
+) -> None:
+    for found in results[f"late-{fault}"]:
+        assert found["verdict"] is not None, "this rank went on"
+        assert found["verdict"].startswith(f"At step 3 (epoch 0, batch 3, rank 1), {operation}"), found["verdict"]
 
 
 def test_what_is_shown_is_joined_over_the_ranks_and_written_once(results: dict[str, list[Any]]) -> None:
