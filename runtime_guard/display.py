@@ -47,6 +47,6 @@ def panel_for(  # noqa: PLR0913 - each is named by the user
         sinks, warn = [TensorBoard(path), JsonLines(path / READINGS)], folder.failed
 
     def run() -> Run:
-        return Run(dict(tracked.models), tracked.named_optimizers, config, class_names, folder.path)
+        return Run(dict(tracked.models), tracked.named_optimizers, config, class_names, folder.path, chosen)
 
     return Panel(tracked, chosen, sinks, run, warn)

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -33,6 +33,8 @@ class Run:
     """What the user says that the run was set to."""
     class_names: Sequence[str] = ()
     logdir: Path | None = None
+    monitors: Sequence[Monitor] = ()
+    """All that read of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ class Monitor:
     Its docstring lists the keys that it writes under `Writes:`, one a line: the key in backticks, with `*` for what
     varies, then its meaning and unit.
     """
+
+    charts: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Titles of charts, with regular expressions for the keys that belong into one."""
 
     def start(self, run: Run) -> None:
         """Before the first step. Hooks that are set here are taken off in `close`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +43,8 @@ class Activations(Monitor):
     Args:
         every: Updates from one look to the next, at least 1.
     """
+
+    charts: ClassVar = {"Headroom, bits": (r"activations/headroom_bits/.*",)}
 
     def __init__(self, every: int = 50) -> None:
         if every < 1:

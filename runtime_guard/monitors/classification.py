@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from runtime_guard.class_counts import Counts, Shape, shape_of
 from runtime_guard.class_metrics import Counted, Ranking
@@ -52,6 +53,8 @@ class Classification(Monitor):
     When: each epoch.
     Cost: a pass over the scores of each batch that is shown.
     """
+
+    charts: ClassVar = {"Accuracy": (r"classification/accuracy/.*",)}
 
     def __init__(self) -> None:
         self._counts: dict[Phase, Counts] = {}

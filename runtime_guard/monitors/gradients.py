@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class Gradients(Monitor):
     Args:
         every: Updates from one histogram to the next, at least 1.
     """
+
+    charts: ClassVar = {"Gradient norm": (r"gradients/norm(/[^./]+)?$",)}
 
     def __init__(self, every: int = 100) -> None:
         if every < 1:

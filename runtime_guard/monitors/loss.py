@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -29,6 +30,11 @@ class Loss(Monitor):
     When: each update, each validation batch, each epoch.
     Cost: two small operations; after a run was resumed within an epoch, its average begins there.
     """
+
+    charts: ClassVar = {
+        "Loss of each update": (r"loss/(?!epoch/|validation_batch/).*", r"loss/validation_batch/.*"),
+        "Loss of each epoch": (r"loss/epoch/.*",),
+    }
 
     def __init__(self) -> None:
         self._train = Averages()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -36,6 +37,8 @@ class Memory(Monitor):
     Args:
         every: Updates from one look to the next, at least 1.
     """
+
+    charts: ClassVar = {"Memory, GiB": (r"memory/.*_gib.*",)}
 
     def __init__(self, every: int = 10) -> None:
         if every < 1:

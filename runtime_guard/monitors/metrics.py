@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from runtime_guard.monitor import Epoch, Monitor, Run
 from runtime_guard.reading import Reading
@@ -38,6 +38,8 @@ class Metrics(Monitor):
     When: each epoch, and at the end.
     Cost: what `compute` costs.
     """
+
+    charts: ClassVar = {"Metrics": (r"metrics/.*",)}
 
     def __init__(self) -> None:
         self._class_names: Sequence[str] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -29,6 +30,8 @@ class Optimizer(Monitor):
     When: each update.
     Cost: none, but for numbers that lie on the device.
     """
+
+    charts: ClassVar = {"Learning rate": (r"optimizer/lr/.*",)}
 
     def read(self, moment: Moment) -> Iterator[Reading]:
         """Numbers of each group, as they are for this update."""

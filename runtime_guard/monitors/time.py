@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -71,6 +71,11 @@ class Time(Monitor):
     When: each update.
     Cost: about ten looks at the clock, or events on a GPU, which nobody waits for.
     """
+
+    charts: ClassVar = {
+        "Time of a step, ms": (r"time/(data|transfer|forward|backward|optimizer|rest)_ms",),
+        "Samples per second": (r"time/samples_per_second",),
+    }
 
     def __init__(self, clock: Clock | None = None, wall: Callable[[], float] = time.perf_counter) -> None:
         """By default a GPU's time line where the model lies on one, and the host's clock elsewhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ class Weights(Monitor):
     Args:
         every: Updates from one look to the next, at least 1.
     """
+
+    charts: ClassVar = {"Updates beside the weights": (r"weights/update_ratio/.*",)}
 
     def __init__(self, every: int = 50) -> None:
         if every < 1:
