@@ -7,12 +7,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
+FRAMEWORKS := $(VENV)/frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help environment test demo lint format docs docs-check corpus bench bench-guard faults soak clean FORCE
+.PHONY: help environment test test-frameworks demo lint format docs docs-check corpus bench bench-guard faults soak clean FORCE
 
 help: ## this list
-	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  PYTHON=python3.12 chooses the interpreter, TORCH="torch==2.6.0" the torch to install.'
 
@@ -24,6 +25,9 @@ test: $(INSTALLED) ## everything that continuous integration runs
 	$(BIN)/mypy --strict
 	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-frameworks: $(FRAMEWORKS)/.installed ## the guard in frameworks that are too large for `make test`, in an environment of their own
+	$(FRAMEWORKS)/bin/python -m pytest tests/adapters
 
 demo: $(INSTALLED) ## shows, on a copy of examples/, what is found and what the fixes do
 	@$(BIN)/python examples/demo.py
@@ -67,6 +71,12 @@ $(INSTALLED): pyproject.toml constraints.txt $(VENV)/.torch
 	@# torch comes first: asked for by an open requirement, it would bring gigabytes of CUDA packages.
 	$(PIP) -c constraints.txt "$(TORCH)"
 	$(PIP) -c constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(FRAMEWORKS)/.installed: $(INSTALLED)
+	"$(PYTHON)" -m venv --clear $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,transformers]'
 	@touch $@
 
 # Changes only when another torch is asked for.

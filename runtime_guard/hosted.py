@@ -72,9 +72,9 @@ class Hosted:
         return self._guard
 
     @property
-    def is_running(self) -> bool:
-        """Whether `start` came, and `finish` did not yet."""
-        return self._is_open
+    def is_turning(self) -> bool:
+        """Whether a training step goes on."""
+        return self._is_turning
 
     def start(self, model: Any, optimizer: Any, *, again: Again, **found: Any) -> None:
         """A training begins, of what the framework knows: model, optimizer, and further arguments of `Guard`."""
@@ -196,6 +196,16 @@ class Hosted:
 
     def _resolve(self, watcher: Watcher) -> None:
         """Runs a bad step again, and afterwards, in earnest, what was begun after it and taken back."""
+        try:
+            self._resolve_all(watcher)
+        except TrainingIncident:
+            # Not every framework tells of an error that a hook raises.
+            self._is_open = False
+            watcher.abandon()
+            self.guard.close()
+            raise
+
+    def _resolve_all(self, watcher: Watcher) -> None:
         assert self._again is not None
         queue: deque[tuple[object, int]] = deque()
         while watcher.suspicion is not None or queue:

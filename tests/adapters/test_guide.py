@@ -37,7 +37,29 @@ def names(framework: str, *, is_bad: bool) -> dict[str, Any]:
     }
     if framework == "Lightning":
         found["module"] = lightning_module(model)
+    if framework == "transformers":
+        found.update(trainer_parts(model, is_bad=is_bad))
     return found
+
+
+def trainer_parts(model: nn.Module, *, is_bad: bool) -> dict[str, Any]:
+    from transformers import TrainingArguments
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            found = self.model(inputs)
+            return {"loss": nn.functional.mse_loss(found, labels), "logits": found}
+
+    # One batch, whose order no sampler can change.
+    data = small.data(is_bad=is_bad)
+    arguments = TrainingArguments(
+        "out", num_train_epochs=1, per_device_train_batch_size=len(data), use_cpu=True, report_to=[], disable_tqdm=True
+    )
+    return {"model": Model(), "args": arguments, "dataset": [{"inputs": x, "labels": y} for x, y in data]}
 
 
 def lightning_module(model: nn.Module) -> Any:
@@ -92,4 +114,4 @@ def test_an_example_stops_at_a_bad_step(framework: str, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TrainingIncident, match="log made inf") as caught:
         run(framework, is_bad=True)
-    assert caught.value.incident.batch == small.BAD_BATCH
+    assert caught.value.incident.birth.operation == "log"  # type: ignore[union-attr]
