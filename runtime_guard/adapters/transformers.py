@@ -19,8 +19,8 @@ class TrainerGuard(TrainerCallback):
 
     `training_step` and `compute_loss` of this one Trainer are wrapped, also where a subclass has its own, and a
     callback is added. Of a bad step `training_step` runs again for each of its batches, before the Trainer logs or
-    saves anything. An epoch lasts until the next begins, so that what is evaluated at its end is a part of it. A step that is
-    skipped is counted; `logging_nan_inf_filter` hides its loss from the Trainer's own log.
+    saves anything. An epoch lasts until the next begins, so that what is evaluated at its end is a part of it. A step
+    that is skipped is counted; `logging_nan_inf_filter` hides its loss from the Trainer's own log.
 
     Args:
         trainer: The Trainer; deepspeed and other engines that step by themselves are not guarded.
