@@ -141,6 +141,9 @@ class EarlySigns:
 
     def _ask(self, cargo: Cargo, numbers: Sequence[float], norms: Sequence[float], reading: Reading) -> None:
         num = NUM_STATISTICS * len(cargo.sampled)
+        if cargo.size == 0 and cargo.owners is None:
+            self._hear(reading)
+            return
         ratios = {id(p): ratio for p, ratio in zip(cargo.moved, numbers[num:], strict=False)}
         reading = dataclasses.replace(
             reading,
@@ -148,6 +151,9 @@ class EarlySigns:
             activations=activations_of(cargo.sampled, list(numbers[:num])),
             weights=self._weights(cargo, norms, ratios),
         )
+        self._hear(reading)
+
+    def _hear(self, reading: Reading) -> None:
         for name, sign in self._signs.items():
             for place, text in sign.look(reading):
                 self._warn(Omen(reading.step, name, place, text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
 from collections import deque
@@ -31,7 +30,10 @@ class History:
     def set_parameter_norm(self, norm: float | None) -> None:
         """What the last update made of the parameters."""
         if self._records and norm is not None:
-            self._records[-1] = dataclasses.replace(self._records[-1], parameter_norm=norm)
+            last = self._records[-1]  # Without `dataclasses.replace`, which takes longer than a small norm.
+            self._records[-1] = StepRecord(
+                last.step, last.loss, last.gradient_norm, norm, last.learning_rates, last.scale
+            )
 
     def __len__(self) -> int:
         return len(self._records)

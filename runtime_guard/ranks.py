@@ -26,7 +26,7 @@ def any_rank(flag: bool) -> bool:
 
     Every rank has to ask, in the same order; waits.
     """
-    return bool(any_rank_later(torch.tensor(float(flag))).tolist())
+    return bool(any_rank_later(torch.tensor(float(flag))).tolist()) if _is_distributed() else flag
 
 
 def any_rank_later(flag: Tensor) -> Tensor:

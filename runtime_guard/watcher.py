@@ -144,12 +144,13 @@ class Watcher:
 
     def begin_micro_batch(self, batch: object, number: int) -> None:
         """The loop body is about to run with this batch."""
-        window = self.hooks.window
+        window, rng = self.hooks.window, None
         if window is None:
             window = self.hooks.window = self._new_window()
+            rng = window.state.rng
             self.hooks.inspection.early.begin(self.step)
             self.hooks.panel.begin(self.step)
-        window.micro_batches.append(MicroBatch(batch, number, RngState(), versions_of(batch)))
+        window.micro_batches.append(MicroBatch(batch, number, rng or RngState(), versions_of(batch)))
         self.hooks.panel.batch(batch)
         if len(window.micro_batches) > _MAX_MICRO_BATCHES:
             del window.micro_batches[0]

@@ -177,6 +177,10 @@ def batch_tensors(batch: object) -> Iterator[tuple[str, Tensor]]:
 
 def versions_of(batch: object) -> tuple[int, ...]:
     """How often each tensor of the batch has been written to."""
+    parts = batch if type(batch) in (tuple, list) else (batch,)
+    assert isinstance(parts, (tuple, list))
+    if all(isinstance(part, Tensor) for part in parts):  # Most batches; this is asked for in each step.
+        return tuple(tensor._version for tensor in parts if not tensor.is_inference())
     return tuple(tensor._version for _, tensor in batch_tensors(batch) if not tensor.is_inference())
 
 

@@ -29,7 +29,7 @@ class Spike:
         if loss is None or not math.isfinite(loss):
             return
         losses = self.losses.setdefault(reading.optimizer, [])
-        if len(losses) >= _LEAST:
+        if len(losses) >= _LEAST and loss > max(losses):
             middle = statistics.median(losses)
             deviation = 1.4826 * statistics.median(abs(value - middle) for value in losses)
             highest = max(losses) - middle
