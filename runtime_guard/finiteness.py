@@ -53,16 +53,22 @@ def norms(tensors: Sequence[Tensor], *, dtype: torch.dtype = torch.float32) -> T
     finite numbers beyond 1e19 is infinite all the same, so an infinite norm is a suspicion, not a proof; summed in
     float64, which costs more, it is a proof for all that is not float64 itself.
     """
+    return torch.stack(norms_apart(tensors, dtype=dtype))
+
+
+def norms_apart(tensors: Sequence[Tensor], *, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """The same as scalars, `()` each."""
+    # Asking for a type that they have already takes longer.
+    asked = None if all(t.dtype is dtype for t in tensors) else dtype
     try:
-        found = list(torch._foreach_norm(list(tensors), 2.0, dtype=dtype))
+        return list(torch._foreach_norm(list(tensors), 2.0, dtype=asked))
     except RuntimeError:  # A float64 tensor is among them, or several devices are.
-        found = [
+        return [
             torch.linalg.vector_norm(t, dtype=torch.float32 if t.element_size() < 4 else None).to(
                 tensors[0].device, torch.float64, non_blocking=True
             )
             for t in tensors
         ]
-    return torch.stack(found)
 
 
 def level_of(tensor: Tensor) -> Level:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from runtime_guard import ranks
 from runtime_guard.early import Cargo
-from runtime_guard.finiteness import Level, level_of, norms, values_of
+from runtime_guard.finiteness import Level, level_of, norms, norms_apart, values_of
 from runtime_guard.gate import Gate
 from runtime_guard.incident import StepRecord
 from runtime_guard.step import Loss, Window
@@ -178,14 +178,10 @@ def _look(
     has_vote = False
     with torch.no_grad():
         parts = [_loss_value(loss.value) for loss in subject.losses]
-        vectors = [torch.stack(parts)] if parts else []
         plain = [t if type(t) in _SIMPLE and t.layout is torch.strided else _plain(t) for t in subject.tensors]
-        if plain:
-            vectors.append(norms(plain, dtype=torch.float64 if is_late else torch.float32))
-        if not vectors:
-            vectors.append(torch.zeros(0))
-        device = vectors[-1].device
-        vector = _joined(vectors, device)
+        numbers = norms_apart(plain, dtype=torch.float64 if is_late else torch.float32) if plain else []
+        vector = _stacked(parts, numbers)
+        device = vector.device
         if is_late:
             flag = (~vector.isfinite().all()).float()
         if flag is not None and ranks.num_ranks() > 1:
@@ -199,6 +195,17 @@ def _look(
     return Look(subject, Ticket(vector), window.step, flag, cargo, ignores_tensors, has_vote)
 
 
+def _stacked(losses: list[Tensor], numbers: list[Tensor]) -> Tensor:
+    """One vector, on the device of the numbers where there are any."""
+    both = [*losses, *numbers]
+    if not both:
+        return torch.zeros(0)
+    last = both[-1]
+    if all(part.device == last.device and part.dtype is last.dtype for part in losses):
+        return torch.stack(both)
+    return _joined([torch.stack(part) for part in (losses, numbers) if part], last.device)
+
+
 def _joined(vectors: Sequence[Tensor], device: torch.device) -> Tensor:
     return vectors[0] if len(vectors) == 1 else torch.cat([v.to(device, non_blocking=True) for v in vectors])
 
@@ -210,7 +217,8 @@ def record_of(look: Look, scale: float | None) -> StepRecord:
 
 def _loss_value(loss: Tensor) -> Tensor:
     if loss.numel() == 1:
-        return loss.detach().reshape(()).float()
+        value = loss if loss.dim() == 0 else loss.reshape(())
+        return value.detach() if value.dtype is torch.float32 else value.detach().float()
     return norms([values])[0].float() if (values := values_of(loss)) is not None else torch.zeros(())
 
 

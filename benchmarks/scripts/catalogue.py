@@ -26,6 +26,8 @@ class Public:
     """Where it is started; its own folder where none is said."""
     prepare: Callable[[Path], None] = lambda _: None
     """Makes its data, in that folder."""
+    note: str = ""
+    """What tells this entry from another of the same script."""
     num_processes: int = 1
     """With more than one it is started by torchrun."""
 
@@ -115,6 +117,6 @@ CATALOGUE = (
     ),
     Public(
         "karpathy/nanoGPT", "train.py", "while", "embedding", _SMALL_GPT + "--gradient_accumulation_steps=4",
-        prepare=_characters,
+        prepare=_characters, note=", accumulating",
     ),
 )  # fmt: skip

@@ -74,7 +74,7 @@ def _row(public: Public, clones: Path) -> str:
     else:
         same = f"another: exit {guarded.code}, {_last_line(guarded.err) or 'other numbers'}"
     false = f", {len(guarded.incidents)} false incidents" if guarded.incidents else ""
-    name = f"{public.repository.partition('/')[2]}: {public.script}"
+    name = f"{public.repository.partition('/')[2]}: {public.script}{public.note}"
     if public.num_processes > 1:
         name += f", {public.num_processes} processes"
     return f"| {name} | {public.loop} | {same}{false} | {public.fault} | {_verdict(bad)} |"
@@ -146,6 +146,9 @@ def _page(rows: list[str]) -> str:
             "| script | loops over | bare and guarded | fault in | incident |",
             "| --- | --- | --- | --- | --- |",
             *rows,
+            "",
+            "What this does not show: a script that writes to its parameters by itself, without an optimizer, is not",
+            "watched (regression and word_language_model of pytorch/examples).",
             "",
         ]
     )
