@@ -77,6 +77,10 @@ $(FRAMEWORKS)/.installed: $(INSTALLED)
 	"$(PYTHON)" -m venv --clear $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,transformers]'
+	@# fastai asks for torchvision, which its tests here do not need, and which would bring another torch.
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "fastai>=2.8,<2.9"
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  fastcore fastdownload fastprogress fasttransform matplotlib pandas requests scikit-learn scipy cloudpickle plum-dispatch
 	@touch $@
 
 # Changes only when another torch is asked for.

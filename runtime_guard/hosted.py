@@ -81,7 +81,8 @@ class Hosted:
         if self._guard is not None:
             self.finish()
             self._state = self._guard.state_dict()
-        self._guard = Guard(model, optimizer, **{**found, **self._options})
+        state = [*found.pop("state", ()), *self._options.get("state", ())]
+        self._guard = Guard(model, optimizer, **{**found, **self._options, "state": state})
         self._again = again
         self._is_open = True
         if self._state is not None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime_guard.adapters.accelerate import AccelerateGuard as AccelerateGuard
+    from runtime_guard.adapters.fastai import FastaiGuard as FastaiGuard
     from runtime_guard.adapters.ignite import IgniteGuard as IgniteGuard
     from runtime_guard.adapters.lightning import LightningGuard as LightningGuard
     from runtime_guard.adapters.transformers import TrainerGuard as TrainerGuard
 
 _ADAPTERS = {
     "AccelerateGuard": ("accelerate", "accelerate>=1.2"),
+    "FastaiGuard": ("fastai", "fastai>=2.8"),
     "IgniteGuard": ("ignite", "pytorch-ignite>=0.5"),
     "LightningGuard": ("lightning", "lightning>=2.4,!=2.6.2,!=2.6.3"),
     "TrainerGuard": ("transformers", "transformers>=5.0"),

@@ -104,12 +104,14 @@ def same(model: nn.Module, other: nn.Module) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def assert_names_the_fault(incident: Incident, *, step: int = BAD_BATCH, module: str = "entropy") -> None:
+def assert_names_the_fault(
+    incident: Incident, *, step: int = BAD_BATCH, module: str = "entropy", is_bit_equal: bool = True
+) -> None:
     """Step, module, operation, line, and that the step was run again."""
     birth = incident.birth
     assert incident.step == step
     assert incident.replayed
-    assert incident.is_replay_bit_equal
+    assert incident.is_replay_bit_equal is is_bit_equal
     assert birth is not None
     assert birth.operation == "log"
     assert birth.modules == (module,)
