@@ -1,4 +1,4 @@
-"""Writes what is generated in the documentation: rule pages, tables, and what the README shows of the tool's output.
+"""Writes what is generated in the documentation: pages of rules and monitors, tables, what the README shows.
 
 `python -m docs.generate` writes, `python docs/generate.py --check` names what is stale and fails. Text files have
 their generated blocks between `<!-- generated: name -->` and `<!-- end -->`; everything around them is written by hand.
@@ -14,7 +14,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -49,7 +50,8 @@ def main() -> None:
     options = parser.parse_args()
     wanted = dict(generated_files(options.root))
     stale = [path for path, content in wanted.items() if not path.is_file() or path.read_bytes() != content.encode()]
-    orphans = sorted(set((options.root / "docs" / "rules").glob("*.md")) - wanted.keys())
+    found = {path for folder in ("rules", "monitors") for path in (options.root / "docs" / folder).glob("*.md")}
+    orphans = sorted(found - wanted.keys())
     if options.check:
         for path in (*stale, *orphans):
             print(f"{path.relative_to(options.root)} is stale: run `make docs`", file=sys.stderr)
@@ -69,6 +71,10 @@ def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
     for rule in pages:
         yield root / "docs" / "rules" / f"{rule.name}.md", render_markdown(rule)
     yield root / "docs" / "rules" / "README.md", "# Rules\n\n" + rule_tables(pages, heading="##")
+    monitors = dict(monitor_docstrings())
+    for name, text in monitors.items():
+        yield root / "docs" / "monitors" / f"{name}.md", monitor_page(name, text)
+    yield root / "docs" / "monitors" / "README.md", monitor_table(monitors)
     yield root / "docs" / "pictures" / "check.svg", picture_of_check()
     blocks: dict[str, Callable[[], str]] = {
         "rules": lambda: rule_tables(pages, heading="###", folder="docs/rules/"),
@@ -108,6 +114,54 @@ def rule_row(rule: Page, folder: str) -> str:
     off = "" if rule.is_default else " Off by default."
     fix = " or ".join(rule.fix_kinds)
     return f"| {rule.code} | [{rule.name}]({folder}{rule.name}.md) | {in_cell(rule.summary + off)} | {fix} |"
+
+
+def monitor_docstrings() -> Iterator[tuple[str, str]]:
+    """Names of monitors with what their classes say of themselves. Read from the source: torch takes its time."""
+    for path in sorted((ROOT / "runtime_guard" / "monitors").glob("[!_]*.py")):
+        wanted = path.stem.title().replace("_", "")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name == wanted:
+                yield path.stem, ast.get_docstring(node) or ""
+
+
+def monitor_page(name: str, text: str) -> str:
+    """The docstring as a page: its keys as a table, and what it takes as a list."""
+    lines = [f"# {name}", "", f"`runtime_guard.monitors.{name}.{name.title().replace('_', '')}`", ""]
+    for block in re.split(r"\n\n+", text):
+        head, _, rest = block.partition("\n")
+        if head == "Writes:":
+            rows = [f"| `{key}` | {in_cell(meaning)} |" for key, meaning in entries(rest, r"`(\S+)`")]
+            lines += ["## Writes", "", "| key | meaning |", "|---|---|", *rows, ""]
+        elif head == "Args:":
+            lines += ["## Takes", "", *(f"- `{key}`: {meaning}" for key, meaning in entries(rest, r"(\w+)")), ""]
+        else:
+            # `When:`, `Cost:` and `Source:` follow each other without a line between.
+            parts = re.sub(r"^(When|Cost|Source): ", r"\n**\1:** ", block, flags=re.MULTILINE).strip()
+            lines += [parts, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def entries(text: str, key: str) -> Iterator[tuple[str, str]]:
+    """`key: meaning`, each at the least indent, over the lines that are indented further."""
+    for entry in re.split(r"\n(?! )", textwrap.dedent(text)):
+        match = re.match(rf"{key}: (.*)", " ".join(entry.split()))
+        if match is None:
+            raise SystemExit(f"expected a key and its meaning, found {entry!r}")
+        yield match[1], match[2]
+
+
+def monitor_table(docstrings: Mapping[str, str]) -> str:
+    """All monitors with the first sentence of each, and the keys that they write."""
+    rows = []
+    for name, text in docstrings.items():
+        summary = " ".join(text.split("\n\n")[0].split()).split(". ")[0].rstrip(".") + "."
+        block = next(block for block in re.split(r"\n\n+", text) if block.startswith("Writes:\n"))
+        keys = sorted({key.split("/")[0] for key, _ in entries(block.partition("\n")[2], r"`(\S+)`")})
+        shown = ", ".join(f"`{key}/`" if f"{key}/" in block else f"`{key}`" for key in keys)
+        rows.append(f"| [{name}]({name}.md) | {in_cell(summary)} | {shown} |")
+    header = "| monitor | what it shows | keys |\n|---|---|---|"
+    return "\n".join(["# Monitors", "", "See [the guide](../guides/monitors.md).", "", header, *rows]) + "\n"
 
 
 def settings_table() -> str:

@@ -6,16 +6,18 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.util import tensor_util
+from torch import nn
 
 from runtime_guard import Guard
 from runtime_guard.monitor import Moment, Monitor, all_monitors
 from runtime_guard.monitors.layout import Layout
 from runtime_guard.monitors.loss import Loss
 from runtime_guard.sinks.memory import Memory
-from tests.runtime_guard.trainings import ALL
+from tests.runtime_guard.trainings import ALL, NUM_BATCHES
 
 
 def train(monitors: Any, **options: Any) -> None:
@@ -59,6 +61,19 @@ def test_a_monitor_of_the_user_s_own_has_its_chart_too() -> None:
     memory = Memory()
     train([Temperature(), Loss(), Layout()], sinks=[memory])
     assert list(page(memory).charts["Overview"]) == ["Loss of each update", "Loss of each epoch", "Temperature"]
+
+
+def test_the_guide_s_own_monitor_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "monitors.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "class Temp" in block]
+    found: dict[str, Any] = {}
+    exec(code, found)
+    run, memory = ALL["plain"](), Memory()
+    run.models[""].temperature = nn.Parameter(torch.tensor(2.0))
+    with Guard(run.models, run.optimizers, monitors=[found["Temperature"](), Layout()], sinks=[memory]) as guard:
+        run.train(guard.watch(run.loader))
+    assert page(memory).charts == {"Overview": {"Temperature": (r"temperature",)}}
+    assert [readings["temperature"] for _, readings in memory.rows] == [2.0] * NUM_BATCHES
 
 
 def test_without_other_monitors_the_page_is_empty() -> None:
