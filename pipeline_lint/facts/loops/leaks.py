@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import libcst as cst
 
@@ -13,9 +12,11 @@ from pipeline_lint.facts.code.events import called_name
 from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.code.names import Names, dotted_name
 from pipeline_lint.facts.loops.actions import Kind, frames_of
+from pipeline_lint.facts.loops.buffer_leaks import buffer_leaks
 from pipeline_lint.facts.loops.gradient_mode import GradientMode
-from pipeline_lint.facts.loops.graphs import Graphs, is_loss_name, last_name
-from pipeline_lint.facts.loops.roles import Roles, path_of, paths_in
+from pipeline_lint.facts.loops.graphs import Graphs
+from pipeline_lint.facts.loops.leak import Leak
+from pipeline_lint.facts.loops.roles import path_of, paths_in
 from pipeline_lint.facts.loops.traces import Loop, Traces
 from pipeline_lint.facts.modules import Modules
 from pipeline_lint.facts.trained_code import is_test_code
@@ -26,20 +27,6 @@ _FOR_NUMBERS = re.compile(r"^(np|numpy)\.(sum|mean|average|argmax|argmin|array|m
 _LOSS_CALL = re.compile(r"loss|criterion", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Leak:
-    """A place where a value with its graph is kept."""
-
-    node: cst.CSTNode
-    holder: str
-    """What keeps it."""
-    parts: tuple[cst.BaseExpression, ...]
-    """The variables or calls that carry the graph, to be detached."""
-    confidence: Confidence
-    how: str
-    """`added to`, `appended to`, `stored in`."""
-
-
 def leaks(source: Source) -> Iterator[Leak]:
     """Every value of a training loop that is kept with its graph. Tests run a few steps and compare what they keep."""
     if is_test_code(source):
@@ -48,7 +35,7 @@ def leaks(source: Source) -> Iterator[Leak]:
     yield from finder.sums()
     yield from finder.collections()
     yield from finder.meters()
-    yield from finder.running_statistics()
+    yield from buffer_leaks(source)
     yield from finder.handlers()
 
 
@@ -98,27 +85,6 @@ class _Finder:
                     parts = self._graphs.attached(value)
                     if parts and self._loop_around(call) is not None:
                         yield Leak(call, path_of(self._source, holder), parts, Confidence.CERTAIN, "added up by")
-
-    def running_statistics(self) -> Iterator[Leak]:
-        """A buffer that `forward` makes anew of itself and of what it is given."""
-        for view in self._source.fact(Modules).classes:
-            forward = view.methods.get("forward")
-            buffers = _buffers(view.node)
-            if forward is None or not buffers:
-                continue
-            for assign in _statements(forward, cst.Assign):
-                assert isinstance(assign, cst.Assign)
-                target = assign.targets[0].target
-                path = path_of(self._source, target)
-                is_buffer = path.startswith("self.") and path.removeprefix("self.") in buffers
-                if not is_buffer or len(assign.targets) > 1 or self._mode.is_off(assign):
-                    continue
-                if path in paths_in(self._source, assign.value):
-                    parts = self._fresh_parts(assign.value, forward, path)
-                    if parts:
-                        yield Leak(assign, path, parts, Confidence.LIKELY, "mixed into")
-            for call in _statements(forward, cst.Call):
-                yield from self._copied(call, forward, buffers)
 
     def handlers(self) -> Iterator[Leak]:
         """`self.outputs.append(engine.state.output)` in a handler of Ignite, whose outputs carry their graphs."""
@@ -213,47 +179,6 @@ class _Finder:
                 return True
         return False
 
-    def _fresh_parts(
-        self, value: cst.BaseExpression, forward: cst.FunctionDef, path: str
-    ) -> tuple[cst.BaseExpression, ...]:
-        """The variables of an expression that are computed from what `forward` is given."""
-        given = {each.name.value for each in forward.params.params} - {"self"}
-        names = _plain_names(self._source, value)
-        found = tuple(name for name in names if self._is_computed_from(name, given))
-        return found if path in paths_in(self._source, value) or not path else ()
-
-    def _is_computed_from(self, name: cst.Name, given: set[str], depth: int = 0) -> bool:
-        value = self._source.fact(Flow).value_of(name)
-        if value is None:
-            # The in-place operation that reads it keeps `Flow` from an answer.
-            values = self._source.fact(Roles).values(name.value, name)
-            value = values[0] if len(values) == 1 else None
-        if value is None:
-            return False
-        if self._mode.is_off(value) or re.search(
-            r"detach|\.data\b|item\(|\.size|shape|numel|len\(|arg(max|min|sort)|one_hot", self._source.code(value)
-        ):
-            return False
-        names = _plain_names(self._source, value)
-        return any(
-            each.value in given or (depth < 4 and self._is_computed_from(each, given, depth + 1)) for each in names
-        )
-
-    def _copied(self, call: cst.CSTNode, forward: cst.FunctionDef, buffers: frozenset[str]) -> Iterator[Leak]:
-        match call:
-            case cst.Call(
-                func=cst.Attribute(value=inner, attr=cst.Name(value="copy_" | "add_" | "lerp_")),
-                args=[cst.Arg(value=value), *_],
-            ):
-                holder = inner
-                while isinstance(holder, cst.Call) and isinstance(holder.func, cst.Attribute):
-                    holder = holder.func.value
-                path = path_of(self._source, holder)
-                if path.removeprefix("self.") in buffers and path.startswith("self.") and not self._mode.is_off(call):
-                    parts = self._fresh_parts(value, forward, "")
-                    if parts:
-                        yield Leak(call, path, parts, Confidence.LIKELY, "copied into")
-
 
 def _loops_with_backward(source: Source) -> set[int]:
     """The loops that call backward in each round, themselves or in a function, each as the innermost."""
@@ -301,53 +226,3 @@ def _adding_meters(source: Source) -> frozenset[str]:
         if adds and not re.search(rf"item\(|detach|no_grad|float\({value}|{value}\s*=|numpy", code):
             found.add(view.name)
     return frozenset(found)
-
-
-def _buffers(node: cst.ClassDef) -> frozenset[str]:
-    """The buffers that a class registers."""
-    found = set()
-    for call in _statements(node, cst.Call):
-        match call:
-            case cst.Call(
-                func=cst.Attribute(attr=cst.Name(value="register_buffer")),
-                args=[cst.Arg(value=cst.SimpleString() as text), *_],
-            ):
-                found.add(str(text.evaluated_value))
-    return frozenset(found)
-
-
-def _statements(root: cst.CSTNode, kind: type[cst.CSTNode]) -> Iterator[cst.CSTNode]:
-    for child in root.children:
-        if isinstance(child, kind):
-            yield child
-        yield from _statements(child, kind)
-
-
-def _plain_names(source: Source, node: cst.CSTNode) -> list[cst.Name]:
-    """The variables that an expression computes with, those that it detaches or only asks for their shape left out."""
-    match node:
-        case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))) if name in (
-            "detach",
-            "item",
-            "size",
-            "numel",
-            "dim",
-            "tolist",
-            "new_zeros",
-            "new_ones",
-        ):
-            return []
-        case cst.Attribute(attr=cst.Name(value="data" | "shape" | "dtype" | "device" | "ndim")):
-            return []
-        case cst.Attribute(value=value):
-            return _plain_names(source, value)
-        case cst.Name():
-            return [node]
-        case cst.Arg(value=value):
-            return _plain_names(source, value)
-        case cst.Subscript(value=value):
-            return _plain_names(source, value)
-    return [name for child in node.children for name in _plain_names(source, child)]
-
-
-__all__ = ["Leak", "is_loss_name", "last_name", "leaks"]

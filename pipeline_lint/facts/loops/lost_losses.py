@@ -1,10 +1,9 @@
-"""Losses and gradients that come to nothing: never differentiated, dropped before the step, or used twice."""
+"""Losses that come to nothing: never differentiated, or differentiated twice; with the gradients that are lost."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import libcst as cst
 
@@ -14,8 +13,7 @@ from pipeline_lint.facts.code.flow import Flow
 from pipeline_lint.facts.loops.actions import Action, Actions, Kind, frames_of
 from pipeline_lint.facts.loops.gradient_mode import GradientMode
 from pipeline_lint.facts.loops.graphs import Graphs
-from pipeline_lint.facts.loops.roles import Roles, is_lbfgs
-from pipeline_lint.facts.loops.traces import Happening, Loop, Traces
+from pipeline_lint.facts.loops.lost_gradients import LostLoss, lost_gradients
 from pipeline_lint.facts.trained_code import is_test_code
 from pipeline_lint.source import Source
 
@@ -33,38 +31,13 @@ _WATCHING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LostLoss:
-    """A place where the work for a loss is lost."""
-
-    node: cst.CSTNode
-    message: str
-    confidence: Confidence
-    related: cst.CSTNode | None = None
-    related_text: str = ""
-    inverted_test: cst.BaseExpression | None = None
-    """The condition to which `== 0` belongs."""
-    late_zero: tuple[cst.CSTNode, cst.CSTNode] | None = None
-    """A `zero_grad` and the step behind which it belongs."""
-
-
 def lost_losses(source: Source) -> Iterator[LostLoss]:
     """The losses of a file that reach no step."""
     if is_test_code(source):
         return
     yield from _watched_only(source)
     yield from _twice_differentiated(source)
-    traces, seen = source.fact(Traces), set[int]()
-    for loop in traces.outermost_loops():
-        trace = traces.of(loop)
-        for found in (
-            *_inverted_accumulation(source, trace),
-            *_dropped_early(source, trace),
-            *_twice_stepped(source, loop, trace),
-        ):
-            if id(found.node) not in seen:
-                seen.add(id(found.node))
-                yield found
+    yield from lost_gradients(source)
 
 
 def _watched_only(source: Source) -> Iterator[LostLoss]:
@@ -158,101 +131,3 @@ def _twice_differentiated(source: Source) -> Iterator[LostLoss]:
                 known.node,
                 "the first backward",
             )
-
-
-def _inverted_accumulation(source: Source, trace: Sequence[Happening]) -> Iterator[LostLoss]:
-    """`if index % num_batches: optimizer.step()`, which steps in all rounds but the right one."""
-    for step in trace:
-        if step.kind is not Kind.STEP or not step.frames:
-            continue
-        condition = step.frames[-1]
-        match condition.node:
-            case cst.If(test=cst.BinaryOperation(operator=cst.Modulo()) as test, orelse=None):
-                is_accumulated = condition.block == "body" and any(
-                    each.kind is Kind.BACKWARD and not each.is_in(condition.node) and each.loops == step.loops
-                    for each in trace
-                )
-                is_reset = any(each.kind is Kind.ZERO and each.is_in(condition.node) for each in trace)
-                if is_accumulated and is_reset:
-                    yield LostLoss(
-                        step.action.node,
-                        f"`if {source.code(test)}` holds in every round but the one in which the gradients are "
-                        "complete, and never if the number is 1; compare it with `== 0`",
-                        Confidence.CERTAIN,
-                        test,
-                        "the condition",
-                        inverted_test=test,
-                    )
-
-
-def _dropped_early(source: Source, trace: Sequence[Happening]) -> Iterator[LostLoss]:
-    """`zero_grad` before the last backward of an accumulation, under the very condition of the step."""
-    for index, zero in enumerate(trace):
-        if zero.kind is not Kind.ZERO or not zero.frames:
-            continue
-        condition = _accumulation(source, zero)
-        if condition is None:
-            continue
-        rest = trace[index + 1 :]
-        for position, step in enumerate(rest):
-            if step.kind is not Kind.STEP or step.loops != zero.loops or _accumulation(source, step) != condition:
-                continue
-            between = [each for each in rest[:position] if each.kind is Kind.BACKWARD and each.loops == zero.loops]
-            if between and not between[0].is_in(zero.frames[-1].node):
-                yield LostLoss(
-                    zero.action.node,
-                    f"gradients are dropped under the condition of the step, `{condition}`, right before its last "
-                    "`backward`, so all earlier batches are lost; drop them behind the step",
-                    Confidence.CERTAIN,
-                    step.action.node,
-                    "the step",
-                    late_zero=(zero.action.node, step.action.node),
-                )
-            break
-
-
-def _accumulation(source: Source, happening: Happening) -> str | None:
-    """The condition with a modulo that an action stands under, as it is written."""
-    node = happening.frames[-1].node
-    if isinstance(node, cst.If) and happening.frames[-1].block == "body":
-        code = source.code(node.test)
-        if "%" in code:
-            return code
-    return None
-
-
-def _twice_stepped(source: Source, loop: Loop, trace: Sequence[Happening]) -> Iterator[LostLoss]:
-    """A step, and another of the same optimizer behind it with the same gradients."""
-    roles = source.fact(Roles)
-    for index, step in enumerate(trace):
-        if step.kind is not Kind.STEP or not step.path or (step.action.value is not None and not step.scaler):
-            continue
-        part = roles.part(step.path, loop)
-        if is_lbfgs(part) or "[" in step.path or part.class_path.startswith(":"):
-            continue
-        for other in trace[index + 1 :]:
-            if other.kind in (Kind.BACKWARD, Kind.ZERO, Kind.FOREIGN) or (
-                other.kind is Kind.CALL and other.action.callee is None
-            ):
-                break
-            is_same = other.kind is Kind.STEP and (other.path, other.loops, other.calls) == (
-                step.path,
-                step.loops,
-                step.calls,
-            )
-            if is_same and other.may_run_with(step) and _is_before_all(step, other):
-                yield LostLoss(
-                    other.action.node,
-                    f"`{step.path}` has stepped with these gradients before, so every update is made twice; "
-                    "remove one of the two steps",
-                    Confidence.CERTAIN if part.is_known else Confidence.LIKELY,
-                    step.action.node,
-                    "the first step",
-                )
-
-
-def _is_before_all(step: Happening, other: Happening) -> bool:
-    """Whether the first step runs whenever the second does: it stands in a block around that of the second."""
-    return len(step.frames) <= len(other.frames) and all(
-        one.is_same_block(another) for one, another in zip(step.frames, other.frames, strict=False)
-    )

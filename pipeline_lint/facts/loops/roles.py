@@ -54,7 +54,8 @@ class Part:
 
 _SCHEDULER_NAME = re.compile(r"sched|(^|_)lr_(decay|policy|plateau|adjust)|warmup|anneal|exp_lr", re.IGNORECASE)
 _OPTIMIZER_NAME = re.compile(
-    r"(^|_)(optim\w*|opt|opts|solver|sgd|adam|adamw)(_|$|\d)|optimi[sz]er|optim$", re.IGNORECASE
+    r"(^|_)(optim\w*|opt|opts|solver|sgd|adam|adamw)(_|$|\d)|optimi[sz]er|optim$|(?-i:(^|_)opt[A-Z](_|$))",
+    re.IGNORECASE,
 )
 _SCALER_NAME = re.compile(r"(^|_)(grad_?)?scaler(_|$)|gradscaler", re.IGNORECASE)
 _SCALERS = frozenset({"torch.amp.GradScaler", "torch.cuda.amp.GradScaler", "torch.cpu.amp.GradScaler"})
@@ -85,6 +86,11 @@ class Roles:
     def values(self, path: str, at: cst.CSTNode) -> Values:
         """What is assigned to a variable; None for a value that no expression gives, nothing for a parameter."""
         return self._values.get((id(self._scope(path, at)), path), [])
+
+    def is_given(self, path: str, at: cst.CSTNode) -> bool:
+        """Whether a variable is a parameter of a function around a node, and nothing else gives it a value."""
+        scope = self._scope(path, at)
+        return isinstance(scope, cst.FunctionDef) and _takes(scope, path) and not self.values(path, at)
 
     def owned(self, path: str, at: cst.CSTNode) -> frozenset[str] | None:
         """The models whose parameters an optimizer is given, as written there; None where that cannot be told."""

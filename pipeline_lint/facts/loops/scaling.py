@@ -111,6 +111,9 @@ class Scaling:
                 continue
             backward = next(reversed(_scalings_before(rounds, index)), None)
             step = _step_after(rounds, index)
+            if backward is not None and backward.kind is Kind.UNSCALE:
+                yield from self._clipped_beside(root, rounds, index)
+                continue
             if backward is None or step is None or backward.kind is not Kind.BACKWARD or not backward.scaler:
                 continue
             if not step.scaler or any(each.kind is Kind.FOREIGN for each in rounds[rounds.index(backward) : index]):
@@ -125,6 +128,26 @@ class Scaling:
                 backward.action.node,
                 optimizer=step.action.path,
                 is_fixable=clip.calls == step.calls and _is_prefix(step, clip) and bool(step.action.path),
+            )
+
+    def _clipped_beside(self, root: Loop | Scope, rounds: Sequence[Happening], index: int) -> Iterator[ScalerDefect]:
+        """A clip of parameters whose optimizer is not the one that has been unscaled."""
+        clip = rounds[index]
+        clipped = self._roles.models_in(clip.action.value) if clip.action.value is not None else None
+        unscaled = {each.path for each in _scalings_before(rounds, index) if each.kind is Kind.UNSCALE}
+        steps = [each for each in rounds[index + 1 :] if each.kind is Kind.STEP and each.scaler]
+        owners = [each for each in steps if clipped and clipped == self._roles.owned(each.path, root)]
+        others = [self._roles.owned(path, root) for path in unscaled]
+        is_apart = all(models is not None and not models & (clipped or set()) for models in others)
+        if len(owners) == 1 and owners[0].path not in unscaled and is_apart:
+            step = owners[0]
+            yield ScalerDefect(
+                "clip before unscale",
+                clip.action.node,
+                step.action.scaler,
+                self._confidence(step.scaler, root),
+                optimizer=step.action.path,
+                is_fixable=clip.calls == step.calls and _is_prefix(step, clip),
             )
 
     def _steps(self, root: Loop | Scope, rounds: Sequence[Happening]) -> Iterator[ScalerDefect]:

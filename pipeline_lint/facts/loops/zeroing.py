@@ -79,6 +79,9 @@ def _missing(source: Source, root: Loop, trace: Sequence[Happening], step: Happe
     part = roles.part(step.path, root)
     if not step.path or not step.loops or not _may_be_torch(part):
         return None
+    if is_lbfgs(part) and source.fact(Traces).closure(step.action) is not None:
+        # Where the gradients belong to be dropped is the closure, see `missing_in_closures`.
+        return None
     loop = step.loops[-1]
     around = [each for each in trace if each.is_in(loop)]
     backwards = [each for each in around if each.kind is Kind.BACKWARD]
@@ -116,6 +119,8 @@ def _may_be_torch(part: Part) -> bool:
 def _concerns(roles: Roles, zero: Happening, part: Part, at: cst.CSTNode) -> bool:
     """Whether a `zero_grad` may drop the gradients of an optimizer's parameters."""
     path = zero.path
+    if path and path != part.path and _are_parameters(roles, path, part.path, zero.action.node):
+        return False
     if not path or path == part.path or not all(_is_plain_variable(roles, each, at) for each in (path, part.path)):
         return True
     owned = roles.owned(part.path, at)
@@ -123,6 +128,14 @@ def _concerns(roles: Roles, zero: Happening, part: Part, at: cst.CSTNode) -> boo
         return True
     other = roles.owned(path, at) if roles.part(path, at).role is Role.OPTIMIZER else frozenset({path})
     return other is None or any(_overlap(one, another) for one in owned for another in other)
+
+
+def _are_parameters(roles: Roles, one: str, other: str, at: cst.CSTNode) -> bool:
+    """Whether both are optimizers that the function around a `zero_grad` is given under names of their own."""
+    return all(
+        path.isidentifier() and roles.part(path, at).role is Role.OPTIMIZER and roles.is_given(path, at)
+        for path in (one, other)
+    )
 
 
 def _is_plain_variable(roles: Roles, path: str, at: cst.CSTNode) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pipeline_lint.diagnostic import Fix
 from pipeline_lint.edits import replace, safe_fix
 from pipeline_lint.facts.code.precedence import atom_code
-from pipeline_lint.facts.loops.leaks import Leak, leaks
+from pipeline_lint.facts.loops.leak import Leak
+from pipeline_lint.facts.loops.leaks import leaks
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
 

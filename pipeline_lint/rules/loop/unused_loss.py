@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pipeline_lint.diagnostic import Fix, Place
 from pipeline_lint.edits import replace, unsafe_fix
-from pipeline_lint.facts.loops.lost_losses import LostLoss, lost_losses
+from pipeline_lint.facts.loops.lost_gradients import LostLoss
+from pipeline_lint.facts.loops.lost_losses import lost_losses
 from pipeline_lint.facts.loops.moving import moved_behind
 from pipeline_lint.rule import Finding, Rule
 from pipeline_lint.source import Source
