@@ -9,7 +9,7 @@ import libcst as cst
 
 from pipeline_lint.diagnostic import Confidence
 from pipeline_lint.facts.loops.actions import Kind
-from pipeline_lint.facts.loops.roles import Roles
+from pipeline_lint.facts.loops.roles import Roles, paths_in
 from pipeline_lint.facts.loops.traces import Happening, Loop, Scope, Traces
 from pipeline_lint.source import Source
 
@@ -90,13 +90,20 @@ def _other_model(source: Source, root: Loop | Scope, after: list[Happening], cli
     owned = [roles.owned(each.path, root) for each in steps]
     if not steps or any(each is None for each in owned):
         return None
-    if any(_shares(one, other) for each in owned for one in each or () for other in clipped):
+    pairs = [(one, other) for each in owned for one in each or () for other in clipped]
+    if any(_shares(one, other) or _is_built_of(source, root, one, other) for one, other in pairs):
         return None
     return IdleClip(clip, steps[0], "other model", Confidence.LIKELY, (min(clipped), min(owned[0] or {""})))
 
 
 def _shares(one: str, other: str) -> bool:
     return one == other or one.startswith(other + ".") or other.startswith(one + ".") or "self" in (one, other)
+
+
+def _is_built_of(source: Source, root: Loop | Scope, model: str, part: str) -> bool:
+    """Whether a model is made of another: `policy = Wrapper(net)` has the parameters of `net`."""
+    values = source.fact(Roles).values(model, root)
+    return any(part in paths_in(source, value) for value in values if value is not None)
 
 
 def _models_agree(source: Source, root: Loop | Scope, clip: Happening, step: Happening) -> bool:

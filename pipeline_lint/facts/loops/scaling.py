@@ -221,7 +221,8 @@ class Scaling:
     def _is_scaled(self, value: cst.BaseExpression) -> bool:
         """Whether a loss has been scaled before: `scaled = scaler.scale(loss)`."""
         if isinstance(value, cst.Call):
-            return called_name(value) == "scale"
+            # Also behind a cast for type checkers.
+            return called_name(value) == "scale" or ".scale(" in self._source.code(value)
         if isinstance(value, cst.Name):
             definition = self._flow.value_of(value)
             if isinstance(definition, cst.Call) and called_name(definition) == "scale":
