@@ -148,7 +148,7 @@ def _page(rows: list[str]) -> str:
             *rows,
             "",
             "What this does not show: a script that writes to its parameters by itself, without an optimizer, is not",
-            "watched (regression and word_language_model of pytorch/examples).",
+            "watched (regression, and word_language_model unless told to use one, of pytorch/examples).",
             "",
         ]
     )

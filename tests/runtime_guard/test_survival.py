@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from runtime_guard import Guard, IncidentWarning, Settings, TrainingIncident
 from runtime_guard.health import Health
+from runtime_guard.sinks.json_lines import read_rows
 from tests.runtime_guard.processes import ROOT, fresh_python, python
 
 
@@ -70,7 +71,9 @@ def no_trace_is_left() -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_a_run_killed_at_any_moment_leaves_health_that_can_be_read(tmp_path: Path) -> None:
+def test_a_run_killed_at_any_moment_leaves_what_can_be_read_as_it_could_beside_it(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     code = f"""
 from pathlib import Path
 from tests.runtime_guard.test_survival import Training, good
@@ -85,9 +88,11 @@ while True:
         while not (tmp_path / "health.json").exists():
             assert process.poll() is None
             os.sched_yield()
-        moment = time.monotonic() + 0.2
+        events = EventAccumulator(str(tmp_path))
+        moment = time.monotonic() + 1.0
         while time.monotonic() < moment:  # A reader beside the run never sees half a file.
             json.loads((tmp_path / "health.json").read_text())
+            events.Reload()
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -95,6 +100,12 @@ while True:
     assert health is not None
     assert health.num_epochs == len(health.metrics) > 0
     assert "not finished" in health.describe()
+    shown = [event.step for event in EventAccumulator(str(tmp_path)).Reload().Scalars("loss/loss")]
+    rows = [row["step"] for row in read_rows(tmp_path / "readings.jsonl") if "loss/loss" in row]
+    assert shown == sorted(set(shown))
+    assert len(shown) > 1
+    assert rows == list(range(len(rows)))
+    assert len(rows) > 1
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
