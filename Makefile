@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 FRAMEWORKS := $(VENV)/frameworks
+CATALYST := $(VENV)/catalyst
 
 .DEFAULT_GOAL := help
 .PHONY: help environment test test-frameworks demo lint format docs docs-check corpus bench bench-guard faults soak clean FORCE
@@ -26,8 +27,9 @@ test: $(INSTALLED) ## everything that continuous integration runs
 	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-frameworks: $(FRAMEWORKS)/.installed ## the guard in frameworks that are too large for `make test`, in an environment of their own
+test-frameworks: $(FRAMEWORKS)/.installed $(CATALYST)/.installed ## the guard in frameworks that are too large for `make test`, in environments of their own
 	$(FRAMEWORKS)/bin/python -m pytest tests/adapters
+	$(CATALYST)/bin/python -m pytest tests/adapters/test_catalyst.py tests/adapters/test_guide.py -k 'catalyst or Catalyst'
 
 demo: $(INSTALLED) ## shows, on a copy of examples/, what is found and what the fixes do
 	@$(BIN)/python examples/demo.py
@@ -81,6 +83,14 @@ $(FRAMEWORKS)/.installed: $(INSTALLED)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "fastai>=2.8,<2.9"
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  fastcore fastdownload fastprogress fasttransform matplotlib pandas requests scikit-learn scipy cloudpickle plum-dispatch
+	@touch $@
+
+# Catalyst takes an accelerate that is older than the other frameworks need, and what was current with it.
+$(CATALYST)/.installed: $(INSTALLED)
+	"$(PYTHON)" -m venv --clear $(CATALYST)
+	$(CATALYST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
+	$(CATALYST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[catalyst]' \
+	  pytest pytest-randomly pytest-timeout pytest-xdist
 	@touch $@
 
 # Changes only when another torch is asked for.

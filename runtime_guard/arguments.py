@@ -23,3 +23,12 @@ def by_name(value: Any, kind: type, word: str) -> dict[str, Any]:
             where = f"{word} {name!r}" if name else word
             raise TypeError(f"{where} is a {type(item).__name__}, expected a {kind.__name__}")
     return found
+
+
+def unwrapped(optimizer: Any) -> Any:
+    """One or several optimizers without the wrappers that frameworks put around them: torch's hooks run within."""
+    if isinstance(optimizer, Mapping):
+        return {name: unwrapped(item) for name, item in optimizer.items()}
+    if isinstance(optimizer, Sequence):
+        return [unwrapped(item) for item in optimizer]
+    return getattr(optimizer, "optimizer", optimizer)

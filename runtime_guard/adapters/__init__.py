@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime_guard.adapters.accelerate import AccelerateGuard as AccelerateGuard
+    from runtime_guard.adapters.catalyst import CatalystGuard as CatalystGuard
     from runtime_guard.adapters.fastai import FastaiGuard as FastaiGuard
     from runtime_guard.adapters.ignite import IgniteGuard as IgniteGuard
     from runtime_guard.adapters.lightning import LightningGuard as LightningGuard
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _ADAPTERS = {
     "AccelerateGuard": ("accelerate", "accelerate>=1.2"),
+    "CatalystGuard": ("catalyst", "catalyst==22.4' 'accelerate<1.0"),
     "FastaiGuard": ("fastai", "fastai>=2.8"),
     "IgniteGuard": ("ignite", "pytorch-ignite>=0.5"),
     "LightningGuard": ("lightning", "lightning>=2.4,!=2.6.2,!=2.6.3"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelerate import Accelerator
 from typing_extensions import Unpack
 
+from runtime_guard.arguments import unwrapped
 from runtime_guard.guard import Guard
 from runtime_guard.hosted import Options
 
@@ -38,16 +38,7 @@ class AccelerateGuard(Guard):
         if not isinstance(accelerator, Accelerator):
             raise TypeError(f"accelerator is a {type(accelerator).__name__}, expected an Accelerator; it comes first")
         options["state"] = [*options.get("state", ()), _Accumulation(accelerator)]
-        super().__init__(model, _unwrapped(optimizer), scaler=accelerator.scaler, scheduler=scheduler, **options)
-
-
-def _unwrapped(optimizer: Any) -> Any:
-    """The optimizers within: torch's hooks run on those."""
-    if isinstance(optimizer, Mapping):
-        return {name: getattr(item, "optimizer", item) for name, item in optimizer.items()}
-    if isinstance(optimizer, Sequence):
-        return [getattr(item, "optimizer", item) for item in optimizer]
-    return getattr(optimizer, "optimizer", optimizer)
+        super().__init__(model, unwrapped(optimizer), scaler=accelerator.scaler, scheduler=scheduler, **options)
 
 
 class _Accumulation:

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import Trainer, TrainerCallback
 from typing_extensions import Unpack
 
+from runtime_guard.arguments import unwrapped
 from runtime_guard.guard import Guard
 from runtime_guard.hosted import Hosted, Options, Shown
 
@@ -52,11 +53,10 @@ class TrainerGuard(TrainerCallback):
     # What the Trainer calls by name
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        optimizer = self._trainer.optimizer
         self._is_in_epoch = False
         self._run.start(
             self._trainer.model,
-            getattr(optimizer, "optimizer", optimizer),
+            unwrapped(self._trainer.optimizer),
             again=self._again,
             scaler=self._trainer.accelerator.scaler,
             scheduler=self._trainer.lr_scheduler,

@@ -32,6 +32,7 @@ def names(framework: str, *, is_bad: bool) -> dict[str, Any]:
         "model": model,
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.01),
         "loss_fn": nn.functional.mse_loss,
+        "criterion": nn.MSELoss(),
         "train_loader": small.loader(is_bad=is_bad),
         "val_loader": small.loader(),
     }
