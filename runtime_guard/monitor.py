@@ -90,8 +90,8 @@ class Monitor:
         """The turn of the training loop has come to this point."""
 
     def after_backward(self, step: int, parameters: Sequence[Tensor], scale: Tensor | None) -> None:
-        """`backward` has run, and nothing has touched the gradients since. They are `scale` times what they should
-        be, when there is one."""
+        """`backward` has run, and nothing has touched the gradients of the optimizers' parameters since. They are
+        `scale` times what they should be, when there is one."""
 
     def read(self, moment: Moment) -> Iterable[Reading]:
         """The update comes next."""

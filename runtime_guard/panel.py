@@ -143,7 +143,10 @@ class Panel:
     def after_backward(self, step: int, scale: Tensor | None) -> None:
         """`backward` has run, on a loss times `scale`."""
         if self.is_on:
-            self._tell("after_backward", step, list(self._tracked.parameters), scale)
+            # Not those of the models: walking through large ones takes as long as their norms.
+            optimizers = self._tracked.optimizers
+            parameters = {id(p): p for o in optimizers for group in o.param_groups for p in group["params"]}
+            self._tell("after_backward", step, list(parameters.values()), scale)
 
     def before_update(self, step: int, name: str, optimizer: Optimizer, losses: Sequence[Loss]) -> None:
         """The update is about to be made, and what it is made of is healthy as far as that is known."""
@@ -152,7 +155,9 @@ class Panel:
         suffix = f"/{name}" if len(self._tracked.named_optimizers) > 1 else ""
         scalers = (s for s in self._tracked.scalers if s.is_enabled() and s._scale is not None)
         scaler = next(scalers, None)
-        moment = Moment(step, suffix, optimizer, losses, None if scaler is None else scaler._scale, self._labels())
+        moment = Moment(
+            step, suffix, optimizer, losses, None if scaler is None else scaler._scale, self._labels(optimizer)
+        )
         self._moments[name] = moment
         self._read("read", self._found, moment)
 
@@ -240,9 +245,9 @@ class Panel:
             self._courier = Courier(self._sinks, self._warn, exchange)
         self._courier.send(parcel)
 
-    def _labels(self) -> dict[int, str]:
-        parameters = self._tracked.parameters
-        if any(id(p) not in self._names for p in parameters):
+    def _labels(self, optimizer: Optimizer) -> dict[int, str]:
+        if any(id(p) not in self._names for group in optimizer.param_groups for p in group["params"]):
+            parameters = self._tracked.parameters
             names = self._tracked.names()
             self._names = {id(p): names.get(id(p), (f"parameter_{number}",))[0] for number, p in enumerate(parameters)}
         return self._names

@@ -23,26 +23,31 @@ class Gradients(Monitor):
 
     Writes:
         `gradients/norm`: L2 norm over all parameters of the optimizer.
-        `gradients/norm/*`: L2 norm of this parameter's gradient.
+        `gradients/norm_after_clipping`: the same as the optimizer finds them, every `norms_every` updates.
+        `gradients/norm_after_clipping/*`: of this optimizer, where there are several.
+        `gradients/norm/*`: L2 norm of this parameter's gradient, every `norms_every` updates.
         `gradients/min/*`: smallest finite number in it, every `every` updates.
         `gradients/mean/*`: mean of its finite numbers, every `every` updates.
         `gradients/max/*`: largest finite number in it, every `every` updates.
         `gradients/zeros/*`: fraction of its finite numbers that are 0, every `every` updates.
         `gradients/histogram/*`: how its finite numbers spread, every `every` updates.
 
-    When: norms each update, the rest every `every` updates.
+    When: the norm over all each update, those of parameters every `norms_every`, the rest every `every` updates.
     Cost: a pass over all gradients per `backward`, and about ten more per `backward` of an update that is due.
 
     Args:
         every: Updates from one histogram to the next, at least 1.
+        norms_every: Updates from one look at each parameter's norm to the next, at least 1.
     """
 
     charts: ClassVar = {"Gradient norm": (r"gradients/norm(/[^./]+)?$",)}
 
-    def __init__(self, every: int = 100) -> None:
-        if every < 1:
-            raise ValueError(f"every is {every}, expected 1 or more updates")
+    def __init__(self, every: int = 100, norms_every: int = 10) -> None:
+        for name, value in (("every", every), ("norms_every", norms_every)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}, expected 1 or more updates")
         self.every = every
+        self.norms_every = norms_every
         self._norms: dict[int, Tensor] = {}
         self._bins: dict[int, Tensor] = {}
 
@@ -73,7 +78,18 @@ class Gradients(Monitor):
         if not found:
             return
         yield Reading(f"gradients/norm{moment.suffix}", torch.linalg.vector_norm(torch.stack(list(found.values()))))
+        are_norms_due = moment.step % self.norms_every == 0
+        if are_norms_due:
+            yield from _after_clipping(moment)
         for key, norm in found.items():
-            yield Reading(f"gradients/norm/{moment.names[key]}", norm)
+            if are_norms_due:
+                yield Reading(f"gradients/norm/{moment.names[key]}", norm)
             if key in self._bins:
                 yield Reading(f"gradients/*/{moment.names[key]}", Binned(self._bins.pop(key)))
+
+
+def _after_clipping(moment: Moment) -> Iterator[Reading]:
+    gradients = [p.grad for group in moment.optimizer.param_groups for p in group["params"] if p.grad is not None]
+    values = [part for gradient in gradients if (part := values_of(gradient)) is not None and part.numel()]
+    if values:
+        yield Reading(f"gradients/norm_after_clipping{moment.suffix}", torch.linalg.vector_norm(norms(values).double()))

@@ -194,7 +194,9 @@ def test_gradients_are_those_before_clipping_and_without_the_scale(kind: str) ->
         parameter.register_post_accumulate_grad_hook(
             lambda p, name=name: seen.append((name, p.grad.double() / (scaler.get_scale() if scaler else 1.0)))
         )
-    with Guard(run.models, run.optimizers, scaler=scaler, monitors=[Gradients(every=1)], sinks=[memory]) as guard:
+    with Guard(
+        run.models, run.optimizers, scaler=scaler, monitors=[Gradients(every=1, norms_every=1)], sinks=[memory]
+    ) as guard:
         run.train(guard.watch(run.loader))
     num = len(list(run.models[""].parameters()))
     assert len(memory.rows) == NUM_BATCHES
@@ -203,6 +205,8 @@ def test_gradients_are_those_before_clipping_and_without_the_scale(kind: str) ->
         assert step == start // num
         total = math.sqrt(sum(float(g.norm()) ** 2 for g in gradients.values()))
         assert readings["gradients/norm"] == pytest.approx(total, rel=1e-5)
+        clipped = min(total, {"momentum": 0.5, "float16_with_scaler": 1.0}[kind])
+        assert readings["gradients/norm_after_clipping"] == pytest.approx(clipped, rel=1e-3)
         for name, gradient in gradients.items():
             assert readings[f"gradients/norm/{name}"] == pytest.approx(float(gradient.norm()), rel=1e-5)
             assert readings[f"gradients/min/{name}"] == pytest.approx(float(gradient.min()), rel=1e-5)
