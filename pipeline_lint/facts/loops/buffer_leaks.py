@@ -17,6 +17,7 @@ from pipeline_lint.source import Source
 
 _SHAPES = frozenset({"detach", "item", "size", "numel", "dim", "tolist", "new_zeros", "new_ones"})
 _CUT = re.compile(r"detach|\.data\b|item\(|\.size|shape|numel|len\(|arg(max|min|sort)|one_hot")
+_LAYER = re.compile(r"\bself\.\w+(\.\w+)?\(")
 _MOST_NAMES = 4
 
 
@@ -66,23 +67,33 @@ class _Reader:
 
     def _written(self, node: cst.CSTNode, holder: cst.BaseExpression, value: cst.BaseExpression) -> Iterator[Leak]:
         """What is written into a buffer's memory, a part of it or behind other in-place methods."""
+        is_part = False
         while True:
             match holder:
                 case cst.Call(func=cst.Attribute(value=inner)) | cst.Subscript(value=inner):
+                    is_part |= isinstance(holder, cst.Subscript)
                     holder = inner
                 case _:
                     break
         path = self._buffer(holder)
         if path and not self._mode.is_off(node):
             parts = self._fresh_parts(value)
+            if is_part:
+                # Tables are filled with statistics of the data as well, which have no graph.
+                parts = tuple(each for each in parts if self._is_of_layer(each))
             if parts:
                 yield Leak(node, path, parts, Confidence.LIKELY, "copied into")
+
+    def _is_of_layer(self, name: cst.Name) -> bool:
+        """Whether a layer of the module gives a variable its value."""
+        values = self._source.fact(Roles).values(name.value, name)
+        return any(value is not None and _LAYER.search(self._source.code(value)) is not None for value in values)
 
     def _buffer(self, node: cst.BaseExpression) -> str:
         path = path_of(self._source, node)
         return path if path.startswith("self.") and path.removeprefix("self.") in self._buffers else ""
 
-    def _fresh_parts(self, value: cst.BaseExpression) -> tuple[cst.BaseExpression, ...]:
+    def _fresh_parts(self, value: cst.BaseExpression) -> tuple[cst.Name, ...]:
         """The variables of an expression that are computed from what `forward` is given."""
         given = {each.name.value for each in self._forward.params.params} - {"self"}
         return tuple(name for name in _plain_names(value) if self._is_computed_from(name, given))
