@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,12 +35,24 @@ def sentinel(workload: Workload) -> Steps:
     return _guarded(workload, Settings(early_warnings=False))
 
 
-def _guarded(workload: Workload, settings: Settings) -> Steps:
-    watched = Guard(workload.model, workload.optimizer, settings=settings)
+def monitors(workload: Workload) -> Steps:
+    """As it is by default with a folder: all monitors, at their own schedules, and both files that are written.
+
+    Histograms come every 100 updates, so that most rounds of ten are without them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _guarded(workload, Settings(), logdir=folder)
+
+
+def _guarded(workload: Workload, settings: Settings, logdir: str | None = None) -> Steps:
+    watched = Guard(workload.model, workload.optimizer, settings=settings, logdir=logdir)
     endless = iter(lambda: workload.batch, None)
-    for _ in watched.watch(endless):
-        workload.step()
-        yield
+    try:
+        for _ in watched.watch(endless):
+            workload.step()
+            yield
+    finally:
+        watched.close()
 
 
 def anomaly_mode(workload: Workload) -> Steps:
@@ -91,6 +104,7 @@ TOOLS: dict[str, Callable[[Workload], Steps]] = {
     "nothing, once more": bare,
     "runtime_guard": guard,
     "runtime_guard without early warnings": sentinel,
+    "runtime_guard with all monitors": monitors,
     "set_detect_anomaly": anomaly_mode,
     "forward hooks + isfinite": forward_hooks,
     "torch DebugMode + isfinite": debug_mode,
