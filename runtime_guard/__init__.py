@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtime_guard.guard import Guard as Guard
     from runtime_guard.guard import IncidentWarning as IncidentWarning
-    from runtime_guard.incident import Birth as Birth
-    from runtime_guard.incident import Incident as Incident
-    from runtime_guard.incident import Place as Place
-    from runtime_guard.incident import TrainingIncident as TrainingIncident
+    from runtime_guard.incidents.incident import Birth as Birth
+    from runtime_guard.incidents.incident import Incident as Incident
+    from runtime_guard.incidents.incident import Place as Place
+    from runtime_guard.incidents.incident import TrainingIncident as TrainingIncident
     from runtime_guard.policy import Decision as Decision
     from runtime_guard.settings import Settings as Settings
     from runtime_guard.settings import SettingsError as SettingsError
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Birth": "incident",
+    "Birth": "incidents.incident",
     "Decision": "policy",
     "EarlyWarning": "sign",
     "Guard": "guard",
-    "Incident": "incident",
+    "Incident": "incidents.incident",
     "IncidentWarning": "guard",
     "Omen": "sign",
-    "Place": "incident",
+    "Place": "incidents.incident",
     "Settings": "settings",
     "SettingsError": "settings",
-    "TrainingIncident": "incident",
+    "TrainingIncident": "incidents.incident",
 }
 
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604

@@ -58,9 +58,9 @@ def show(path: Path) -> None:
       runtime-guard show runs/1                               how the run is doing, and all that went wrong
       runtime-guard show runs/1/incidents/step-00000003       one incident
     """
-    from runtime_guard.bundle import Bundle, BundleError, bundles_of
     from runtime_guard.health import Health
-    from runtime_guard.verdict import describe
+    from runtime_guard.incidents.bundle import Bundle, BundleError, bundles_of
+    from runtime_guard.incidents.verdict import describe
 
     if (path / "incident.json").is_file() or path.is_file():
         folders = [path]
@@ -94,9 +94,9 @@ def replay(path: Path) -> None:
     Examples:
       runtime-guard replay runs/1/incidents/step-00000003     is it the same here, or after a change?
     """
-    from runtime_guard.bundle import Bundle, BundleError
-    from runtime_guard.reenact import is_same_verdict, reenact
-    from runtime_guard.verdict import describe
+    from runtime_guard.incidents.bundle import Bundle, BundleError
+    from runtime_guard.incidents.reenact import is_same_verdict, reenact
+    from runtime_guard.incidents.verdict import describe
 
     try:
         bundle = Bundle.read(path)
@@ -134,10 +134,10 @@ def run(*, is_module: bool, logdir: Path | None, policy: str | None, target: str
       runtime-guard run --policy skip --logdir runs/1 -m package.train
       torchrun --nproc-per-node 2 -m runtime_guard run train.py
     """
-    from runtime_guard.attach import run_attached
-    from runtime_guard.incident import TrainingIncident
-    from runtime_guard.script import STDIN, Script
-    from runtime_guard.script_end import ScriptEnd
+    from runtime_guard.incidents.incident import TrainingIncident
+    from runtime_guard.scripts.attach import run_attached
+    from runtime_guard.scripts.end import ScriptEnd
+    from runtime_guard.scripts.script import STDIN, Script
     from runtime_guard.settings import Settings, SettingsError
 
     is_script = target == STDIN or Path(target).is_file() or Path(target, "__main__.py").is_file()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime_guard.courier import warn_of_failure
 from runtime_guard.monitor import Monitor, Run, all_monitors
-from runtime_guard.panel import Panel
+from runtime_guard.readings.courier import warn_of_failure
+from runtime_guard.readings.panel import Panel
 from runtime_guard.run_folder import READINGS, RunFolder
 from runtime_guard.sink import Sink
 from runtime_guard.sinks.json_lines import JsonLines

@@ -16,28 +16,29 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from typing_extensions import Self
 
-from runtime_guard import reenact, uncaught
 from runtime_guard.arguments import by_name
-from runtime_guard.case import incident_of
 from runtime_guard.display import panel_for
-from runtime_guard.ending import Ending, ending_of
-from runtime_guard.gate import Gate
 from runtime_guard.health import Health
-from runtime_guard.incident import Birth, Incident, StepRecord, TrainingIncident
-from runtime_guard.loop import Validated, Watched
-from runtime_guard.measured import measured
+from runtime_guard.incidents import reenact
+from runtime_guard.incidents.case import incident_of
+from runtime_guard.incidents.incident import Birth, Incident, StepRecord, TrainingIncident
+from runtime_guard.incidents.verdict import describe
+from runtime_guard.loops.ending import Ending, ending_of
+from runtime_guard.loops.loop import Validated, Watched
+from runtime_guard.loops.watcher import Watcher
 from runtime_guard.monitor import Monitor
 from runtime_guard.policy import Decision, Policy
+from runtime_guard.readings.measured import measured
 from runtime_guard.replay.session import ReplaySession
 from runtime_guard.replay.update import birth_in_update
 from runtime_guard.run_folder import GuardWarning, RunFolder
-from runtime_guard.sentinel import Finding
+from runtime_guard.scripts import uncaught
+from runtime_guard.sentinel.gate import Gate
+from runtime_guard.sentinel.sentinel import Finding
 from runtime_guard.settings import POLICIES, Settings
 from runtime_guard.sign import Omen
 from runtime_guard.sink import Sink
 from runtime_guard.state import Stateful, Tracked
-from runtime_guard.verdict import describe
-from runtime_guard.watcher import Watcher
 
 Batch = TypeVar("Batch")
 

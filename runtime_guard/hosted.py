@@ -10,16 +10,17 @@ from typing import Any, TypedDict
 
 from torch import Tensor
 
-from runtime_guard import reenact, uncaught
 from runtime_guard.guard import Guard
-from runtime_guard.incident import TrainingIncident
-from runtime_guard.loop import resolve
+from runtime_guard.incidents import reenact
+from runtime_guard.incidents.incident import TrainingIncident
+from runtime_guard.loops.loop import resolve
+from runtime_guard.loops.watcher import Watcher
 from runtime_guard.monitor import Monitor
 from runtime_guard.policy import Decision, Policy
+from runtime_guard.scripts import uncaught
 from runtime_guard.settings import Settings
 from runtime_guard.sink import Sink
 from runtime_guard.state import Stateful
-from runtime_guard.watcher import Watcher
 
 
 class Options(TypedDict, total=False):

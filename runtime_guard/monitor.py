@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from runtime_guard.loops.step import Loss
 from runtime_guard.reading import Reading
-from runtime_guard.samples import Samples
-from runtime_guard.step import Loss
+from runtime_guard.readings.samples import Samples
 
 Point = Literal["open", "ask", "batch", "backward", "backward_end", "update", "update_end", "end", "exhausted"]
 """Where a turn of the loop stands: the loader is asked for a batch, the batch is there, `backward` begins and ends, an

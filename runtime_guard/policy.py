@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from runtime_guard.incident import Incident
+from runtime_guard.incidents.incident import Incident
 
 
 class Decision(Enum):

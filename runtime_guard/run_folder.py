@@ -8,12 +8,12 @@ import warnings
 from pathlib import Path
 
 from runtime_guard import ranks
-from runtime_guard.bundle import Contents, kept_in, write_bundle
 from runtime_guard.health import Health
-from runtime_guard.incident import Incident
+from runtime_guard.incidents.bundle import Contents, kept_in, write_bundle
+from runtime_guard.incidents.incident import Incident
+from runtime_guard.loops.step import Suspicion
 from runtime_guard.settings import Settings
 from runtime_guard.state import Tracked
-from runtime_guard.step import Suspicion
 
 READINGS = "readings.jsonl"
 """What the monitors read, in a run's folder."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runtime_guard.activations import Activation
+from runtime_guard.device.activations import Activation
 
 
 class EarlyWarning(UserWarning):

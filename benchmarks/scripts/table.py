@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.scripts.catalogue import CATALOGUE, Public
-from runtime_guard.bundle import Bundle, bundles_of
-from runtime_guard.incident import Incident
+from runtime_guard.incidents.bundle import Bundle, bundles_of
+from runtime_guard.incidents.incident import Incident
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "benchmarks" / "scripts.md"

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from runtime_guard.activations import ActivationSample, Sampled, is_anything_compiled, leaf_names
+from runtime_guard.device.activations import ActivationSample, Sampled, is_anything_compiled, leaf_names
 from runtime_guard.monitor import Moment, Monitor, Point, Run
 from runtime_guard.reading import Reading
 

@@ -6,13 +6,13 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from runtime_guard.class_counts import Counts, Shape, shape_of
-from runtime_guard.class_metrics import Counted, Ranking
 from runtime_guard.drawing.charts import Line, draw_calibration, draw_curves
 from runtime_guard.drawing.matrix import draw_confusion
 from runtime_guard.monitor import Epoch, Monitor, Run
 from runtime_guard.reading import Derived, Picture, Reading, Value
-from runtime_guard.samples import Phase, Samples
+from runtime_guard.readings.class_counts import Counts, Shape, shape_of
+from runtime_guard.readings.class_metrics import Counted, Ranking
+from runtime_guard.readings.samples import Phase, Samples
 
 _WORDS = {"train": "training", "validation": "validation"}
 _MAX_LINES = 10

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from runtime_guard.binning import binned
-from runtime_guard.finiteness import norms, values_of
+from runtime_guard.device.binning import binned
+from runtime_guard.device.finiteness import norms, values_of
 from runtime_guard.monitor import Moment, Monitor
 from runtime_guard.reading import Binned, Reading
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from runtime_guard import reading
-from runtime_guard.averages import Averages
+from runtime_guard.device.averages import Averages
 from runtime_guard.monitor import Epoch, Moment, Monitor, Run
 from runtime_guard.reading import Derived, Reading
-from runtime_guard.run_config import flat_config, optimizer_config
+from runtime_guard.readings.run_config import flat_config, optimizer_config
 
 
 class Hyperparameters(Monitor):

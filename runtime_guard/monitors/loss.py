@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from runtime_guard.averages import Averages
+from runtime_guard.device.averages import Averages
 from runtime_guard.monitor import Epoch, Moment, Monitor
 from runtime_guard.reading import Reading
 

@@ -10,10 +10,10 @@ import torch
 
 from runtime_guard import reading
 from runtime_guard.environment import Environment
-from runtime_guard.model_summary import model_summary
 from runtime_guard.monitor import Moment, Monitor, Run
 from runtime_guard.reading import Derived, Reading
-from runtime_guard.run_config import flat_config, optimizer_config
+from runtime_guard.readings.model_summary import model_summary
+from runtime_guard.readings.run_config import flat_config, optimizer_config
 
 
 class Text(Monitor):

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from runtime_guard.activations import is_anything_compiled
-from runtime_guard.batch_size import num_samples
-from runtime_guard.clock import Clock, CudaClock, HostClock
+from runtime_guard.device.activations import is_anything_compiled
+from runtime_guard.device.clock import Clock, CudaClock, HostClock
 from runtime_guard.monitor import Monitor, Point, Run
 from runtime_guard.reading import Reading
+from runtime_guard.readings.batch_size import num_samples
 
 PARTS = ("data", "transfer", "forward", "backward", "optimizer", "rest")
 

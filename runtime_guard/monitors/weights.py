@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from runtime_guard.finiteness import norms, values_of
+from runtime_guard.device.finiteness import norms, values_of
+from runtime_guard.device.updates import UpdateSample
 from runtime_guard.monitor import Moment, Monitor
 from runtime_guard.reading import Derived, Reading, Value
-from runtime_guard.updates import UpdateSample
 
 
 class Weights(Monitor):

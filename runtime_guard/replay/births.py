@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from runtime_guard.finiteness import Level, first_bad_index, has_only_negative_infinity, level_of, summarize
+from runtime_guard.device.finiteness import Level, first_bad_index, has_only_negative_infinity, level_of, summarize
 from runtime_guard.replay.events import Event, Site, Source, ancestors
 from runtime_guard.replay.memory import Memory
 from runtime_guard.replay.operation import Operation, forward_name, literal_level, written_arguments

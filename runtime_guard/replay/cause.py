@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime_guard.advice import MASKS
-from runtime_guard.incident import Birth, Link
+from runtime_guard.incidents.advice import MASKS
+from runtime_guard.incidents.incident import Birth, Link
 from runtime_guard.replay.events import Event, ancestors
 from runtime_guard.replay.places import ModuleStack, place_of
 

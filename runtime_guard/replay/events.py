@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from runtime_guard.finiteness import Level
-from runtime_guard.incident import TensorSummary
+from runtime_guard.device.finiteness import Level
+from runtime_guard.incidents.incident import TensorSummary
 from runtime_guard.replay.places import Line
 
 

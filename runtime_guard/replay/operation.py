@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from runtime_guard.finiteness import Level
-from runtime_guard.incident import TensorSummary
+from runtime_guard.device.finiteness import Level
+from runtime_guard.incidents.incident import TensorSummary
 from runtime_guard.replay.events import Site
 
 

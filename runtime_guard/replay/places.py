@@ -16,12 +16,12 @@ from torch import nn
 from typing_extensions import Self
 
 import runtime_guard
-from runtime_guard.incident import Place
+from runtime_guard.incidents.incident import Place
 from runtime_guard.state import join_name
 
 _TORCH = str(Path(torch.__file__).parent)
 _OWN = str(Path(runtime_guard.__file__).parent)
-_STARTS = (str(Path(_OWN, "script.py")), str(Path(_OWN, "loop_body.py")))
+_STARTS = (str(Path(_OWN, "scripts", "script.py")), str(Path(_OWN, "loops", "body.py")))
 _LIBRARY = sysconfig.get_path("stdlib")
 _ENGINE = str(Path(_TORCH, "autograd", "graph.py"))
 _CHECKPOINT = str(Path(_TORCH, "utils", "checkpoint.py"))

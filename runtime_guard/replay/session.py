@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 from torch.utils._pytree import keystr, tree_flatten_with_path
 from typing_extensions import Self
 
-from runtime_guard import taps
-from runtime_guard.finiteness import bad_samples
+from runtime_guard.device.finiteness import bad_samples
 from runtime_guard.replay.births import BirthWatch
 from runtime_guard.replay.events import Event
 from runtime_guard.replay.places import ModuleStack
+from runtime_guard.sentinel import taps
 from runtime_guard.state import Tracked
 
 

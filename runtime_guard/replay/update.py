@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from runtime_guard.finiteness import Level, level_of
-from runtime_guard.gate import Gate
-from runtime_guard.incident import Birth
+from runtime_guard.device.finiteness import Level, level_of
+from runtime_guard.incidents.incident import Birth
 from runtime_guard.replay.births import BirthWatch
 from runtime_guard.replay.cause import birth_of
 from runtime_guard.replay.events import Event
 from runtime_guard.replay.places import ModuleStack, place_of, user_stack
+from runtime_guard.sentinel.gate import Gate
 from runtime_guard.state import Tracked
 
 

@@ -18,7 +18,7 @@ from runtime_guard import IncidentWarning, TrainingIncident
 from runtime_guard.adapters import TrainerGuard
 from runtime_guard.monitor import Monitor
 from runtime_guard.monitors.loss import Loss
-from runtime_guard.samples import Samples
+from runtime_guard.readings.samples import Samples
 from runtime_guard.sinks.memory import Memory
 from tests.adapters import small_training as small
 

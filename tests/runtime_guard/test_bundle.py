@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from runtime_guard import Guard, Incident, Settings
-from runtime_guard.bundle import Bundle, BundleError, bundles_of
+from runtime_guard.incidents.bundle import Bundle, BundleError, bundles_of
+from runtime_guard.incidents.stored import NotStorableError, Packer, pack_rng, unpack, unpack_rng
 from runtime_guard.run_folder import GuardWarning
 from runtime_guard.state import RngState
-from runtime_guard.stored import NotStorableError, Packer, pack_rng, unpack, unpack_rng
 from tests.runtime_guard.processes import ROOT, python
 
 
@@ -127,7 +127,7 @@ def test_a_bundle_cannot_call_functions(tmp_path: Path) -> None:
 
 
 def test_parameters_of_a_dtype_that_cannot_be_stored_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime_guard.bundle.is_storable", lambda tensor: tensor.dtype is not torch.float64)
+    monkeypatch.setattr("runtime_guard.incidents.bundle.is_storable", lambda tensor: tensor.dtype is not torch.float64)
     (incident,) = train(tmp_path, good_and_bad(torch.float64), torch.float64)
     assert incident.obstacle == "parameters cannot be stored: weight is torch.float64"
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime_guard.class_counts import MAX_CLASSES, Counts, shape_of
-from runtime_guard.class_metrics import Counted
 from runtime_guard.monitor import Epoch, Run
 from runtime_guard.monitors.classification import Classification
-from runtime_guard.parcel import Parcel
 from runtime_guard.reading import Curve, Picture, Value
-from runtime_guard.samples import samples_of
+from runtime_guard.readings.class_counts import MAX_CLASSES, Counts, shape_of
+from runtime_guard.readings.class_metrics import Counted
+from runtime_guard.readings.parcel import Parcel
+from runtime_guard.readings.samples import samples_of
 
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
 NAMES = ("cat", "dog", "owl", "eel")

@@ -22,7 +22,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from runtime_guard import Guard, Settings, TrainingIncident, sentinel
-from runtime_guard.ticket import Ticket
+from runtime_guard.device.ticket import Ticket
 
 class Block(nn.Module):
     def __init__(self):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from runtime_guard import Guard
-from runtime_guard.measured import measured
 from runtime_guard.monitors.metrics import Metrics
+from runtime_guard.readings.measured import measured
 from runtime_guard.sinks.memory import Memory
 
 

@@ -17,7 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 
 from runtime_guard import Guard, Settings
-from runtime_guard.binning import binned, unbinned
+from runtime_guard.device.binning import binned, unbinned
+from runtime_guard.device.ticket import Ticket
 from runtime_guard.monitor import Monitor, all_monitors
 from runtime_guard.monitors.gradients import Gradients
 from runtime_guard.monitors.loss import Loss
@@ -25,7 +26,6 @@ from runtime_guard.reading import Histogram
 from runtime_guard.run_folder import GuardWarning
 from runtime_guard.sinks.json_lines import JsonLines
 from runtime_guard.sinks.memory import Memory
-from runtime_guard.ticket import Ticket
 from tests.runtime_guard.showings import KINDS as SAMPLE_KINDS
 from tests.runtime_guard.showings import shown_samples
 from tests.runtime_guard.test_healthy_step import Waits, assert_same, everything, seed, unguarded
@@ -178,7 +178,7 @@ def test_all_monitors_share_one_transfer_per_update(monkeypatch: pytest.MonkeyPa
             transfers.append(vector.numel())
             super().__init__(vector)
 
-    monkeypatch.setattr("runtime_guard.parcel.Ticket", Counted)
+    monkeypatch.setattr("runtime_guard.readings.parcel.Ticket", Counted)
     memory = shown("plain", all_monitors())
     assert len([1 for _, readings in memory.rows if "loss/loss" in readings]) == NUM_BATCHES
     assert len(transfers) == len(memory.rows) == NUM_BATCHES + len(VALIDATION) + 2

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from runtime_guard import Decision, Guard, Incident, IncidentWarning, Settings, TrainingIncident
-from runtime_guard.ticket import Ticket
+from runtime_guard.device.ticket import Ticket
 from tests.runtime_guard.test_healthy_step import assert_same, everything, seed
 from tests.runtime_guard.trainings import ALL, Run
 

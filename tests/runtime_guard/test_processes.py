@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime_guard.bundle import Bundle, BundleError
+from runtime_guard.incidents.bundle import Bundle, BundleError
 from tests.runtime_guard.processes import fresh_python, python
 
 Project = Callable[..., Path]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from runtime_guard import Guard
 from runtime_guard.monitor import Monitor, all_monitors
 from runtime_guard.monitors.classification import Classification
+from runtime_guard.readings.samples import samples_of
 from runtime_guard.run_folder import GuardWarning
-from runtime_guard.samples import samples_of
 from runtime_guard.sinks.memory import Memory
 from tests.runtime_guard.showings import KINDS, batches, shown_samples, started, train
 from tests.runtime_guard.test_healthy_step import Waits

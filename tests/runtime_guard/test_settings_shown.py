@@ -15,10 +15,10 @@ from torch import nn
 
 from runtime_guard import Guard, TrainingIncident
 from runtime_guard.environment import Environment
-from runtime_guard.model_summary import model_summary
 from runtime_guard.monitors.hyperparameters import Hyperparameters
 from runtime_guard.monitors.text import Text
-from runtime_guard.run_config import flat_config, optimizer_config
+from runtime_guard.readings.model_summary import model_summary
+from runtime_guard.readings.run_config import flat_config, optimizer_config
 from runtime_guard.sinks.json_lines import read_rows
 from runtime_guard.sinks.memory import Memory
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from runtime_guard import EarlyWarning, Guard, Settings, TrainingIncident, activations, updates
-from runtime_guard.activations import Activation
+from runtime_guard import EarlyWarning, Guard, Settings, TrainingIncident
+from runtime_guard.device import activations, updates
+from runtime_guard.device.activations import Activation
 from runtime_guard.run_folder import GuardWarning
 from runtime_guard.sign import Reading, all_signs
 from runtime_guard.signs.headroom import Headroom

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import runtime_guard.monitors.time
 from runtime_guard import Guard
-from runtime_guard.batch_size import num_samples
 from runtime_guard.monitors.time import PARTS, Time
+from runtime_guard.readings.batch_size import num_samples
 from runtime_guard.sinks.memory import Memory
 
 
@@ -127,6 +128,14 @@ def test_moments_of_a_device_are_read_when_they_are_known() -> None:
     for _, readings in memory.rows:
         assert sum(float(readings[f"time/{part}_ms"]) for part in PARTS) == 42  # type: ignore[arg-type]
         assert readings["time/step_ms"] == pytest.approx(42)
+
+
+def test_no_hook_once_anything_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_guard.monitors.time, "is_anything_compiled", lambda: True)
+    memory = trained(Hand())
+    for _, readings in memory.rows:
+        assert readings["time/transfer_ms"] == 0
+        assert readings["time/forward_ms"] == 12
 
 
 def test_the_hook_for_the_first_call_is_gone_afterwards() -> None:

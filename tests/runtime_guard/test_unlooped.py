@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from runtime_guard import IncidentWarning, Settings, TrainingIncident
-from runtime_guard.attach import run_attached
-from runtime_guard.script import Script
+from runtime_guard.scripts.attach import run_attached
+from runtime_guard.scripts.script import Script
 
 START = """
 import sys, math, torch

@@ -1,0 +1,1 @@
+"""What is known of a bad step: as data, as text, as a folder on disk, and run again from that."""

@@ -1,0 +1,1 @@
+"""What monitors read, on its way from the device to the sinks."""
