@@ -27,8 +27,8 @@ test: $(INSTALLED) ## everything that continuous integration runs
 	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-frameworks: $(FRAMEWORKS)/.installed $(CATALYST)/.installed ## the guard in frameworks that are too large for `make test`, in environments of their own
-	$(FRAMEWORKS)/bin/python -m pytest tests/adapters
+test-frameworks: $(FRAMEWORKS)/.installed $(CATALYST)/.installed ## frameworks and sinks that are too large for `make test`, in environments of their own
+	$(FRAMEWORKS)/bin/python -m pytest tests/adapters tests/runtime_guard/test_sinks.py
 	$(CATALYST)/bin/python -m pytest tests/adapters/test_catalyst.py tests/adapters/test_guide.py -k 'catalyst or Catalyst'
 
 demo: $(INSTALLED) ## shows, on a copy of examples/, what is found and what the fixes do
@@ -78,7 +78,7 @@ $(INSTALLED): pyproject.toml constraints.txt $(VENV)/.torch
 $(FRAMEWORKS)/.installed: $(INSTALLED)
 	"$(PYTHON)" -m venv --clear $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
-	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,transformers]'
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev,transformers,wandb,mlflow]'
 	@# fastai asks for torchvision, which its tests here do not need, and which would bring another torch.
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "fastai>=2.8,<2.9"
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \

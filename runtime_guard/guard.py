@@ -72,7 +72,8 @@ class Guard:
         state: Further objects with `state_dict` and `load_state_dict` that the loop body changes.
         policy: "raise" (the default), "skip", "rollback", "warn", or a function from `Incident` to `Decision`.
         monitors: What is shown of the run: "all" (the default), "none", or a list of monitors.
-        sinks: Where it is shown; by default TensorBoard and JSON lines in `logdir`.
+        sinks: Where it is shown: names ("tensorboard", "json-lines", "console", "wandb", "mlflow") or sinks; by default
+            TensorBoard and JSON lines in `logdir`.
         config: What the run is set to, for the hyperparameters beside its final metrics.
         class_names: Of the classes, in the order of their numbers.
         settings: All settings; by default those of pyproject.toml and the environment.
@@ -89,7 +90,7 @@ class Guard:
         state: Iterable[Stateful] = (),
         policy: str | Policy | None = None,
         monitors: str | Sequence[Monitor] | None = None,
-        sinks: Sequence[Sink] | None = None,
+        sinks: Sequence[Sink | str] | None = None,
         config: Mapping[str, Any] | None = None,
         class_names: Sequence[str] = (),
         settings: Settings | None = None,
@@ -134,6 +135,7 @@ class Guard:
                 monitors,
                 sinks,
                 default=self.settings.monitors,
+                default_sinks=self.settings.sinks,
                 folder=self._folder,
                 config=config or {},
                 class_names=class_names,

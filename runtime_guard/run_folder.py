@@ -15,9 +15,6 @@ from runtime_guard.loops.step import Suspicion
 from runtime_guard.settings import Settings
 from runtime_guard.state import Tracked
 
-READINGS = "readings.jsonl"
-"""What the monitors read, in a run's folder."""
-
 
 class GuardWarning(UserWarning):
     """Something that the guard itself could not do."""

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 
 from typing_extensions import Self
 
+from runtime_guard.sink import known_name
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -59,6 +61,8 @@ class Settings:
     """At every how many updates, from the second on, activations and changes of weights are sampled."""
     monitors: str = "all"
     """What is shown of a run that has a folder: all, or none."""
+    sinks: tuple[str, ...] = ("tensorboard", "json-lines")
+    """Where it is shown: tensorboard, json-lines, console, wandb, mlflow."""
     history: int = 256
     """How many past steps an incident can look back on."""
     bundle: bool = True
@@ -75,6 +79,7 @@ class Settings:
             _check_at_least(name, getattr(self, name), 1)
         _check_choice("policy", self.policy, POLICIES)
         _check_choice("monitors", self.monitors, ("all", "none"))
+        _check_sinks(self.sinks)
         _check_choice("before_update", self.before_update, get_args(BeforeUpdate))
 
     @classmethod
@@ -101,14 +106,20 @@ class Settings:
                 hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
                 raise SettingsError(f"{origin}: there is no setting {key!r}; {hint}")
         try:
-            return cls(**{known[key]: value for key, value in table.items()})
+            return cls(**{known[key]: _plain(value) for key, value in table.items()})
         except SettingsError as error:
             raise SettingsError(f"{origin}: {error}") from None
 
 
+def _plain(value: Any) -> Any:
+    """TOML has lists only."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _check_type(name: str, value: object, expected: type) -> None:
     if type(value) is not expected:
-        raise SettingsError(f"{_key(name)} = {value!r} is a {type(value).__name__}, expected a {expected.__name__}")
+        wanted = "list" if expected is tuple else expected.__name__
+        raise SettingsError(f"{_key(name)} = {value!r} is a {type(value).__name__}, expected a {wanted}")
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
@@ -121,6 +132,16 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         close = difflib.get_close_matches(value, choices, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"expected {', '.join(choices)}"
         raise SettingsError(f"{_key(name)} = {value!r} is unknown; {hint}")
+
+
+def _check_sinks(names: tuple[str, ...]) -> None:
+    for name in names:
+        if not isinstance(name, str):
+            raise SettingsError(f"sinks = {names!r} holds a {type(name).__name__}, expected names")
+        try:
+            known_name(name)
+        except ValueError as error:
+            raise SettingsError(f"sinks: {error}") from None
 
 
 def _key(name: str) -> str:

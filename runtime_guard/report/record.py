@@ -11,8 +11,7 @@ from typing import Any
 from runtime_guard.health import Health
 from runtime_guard.incidents.bundle import Bundle, BundleError, bundles_of
 from runtime_guard.incidents.verdict import describe
-from runtime_guard.run_folder import READINGS
-from runtime_guard.sinks.json_lines import read_rows
+from runtime_guard.sinks.json_lines import READINGS, read_rows
 
 ByStep = dict[int, Any]
 

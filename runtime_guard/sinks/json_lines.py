@@ -11,6 +11,9 @@ from typing import Any, BinaryIO
 
 from runtime_guard.reading import Picture, Readings, Value
 
+READINGS = "readings.jsonl"
+"""In a run's folder."""
+
 
 class JsonLines:
     """`{"step": 3, "loss/loss": 0.5, ...}`: numbers as numbers, histograms and the like as objects with a `kind`.
@@ -23,6 +26,11 @@ class JsonLines:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: BinaryIO | None = None
+
+    @classmethod
+    def of_run(cls, folder: Path | None) -> JsonLines | None:
+        """Beside what else there is of the run."""
+        return None if folder is None else cls(folder / READINGS)
 
     def write(self, readings: Readings, step: int) -> None:
         """Appends a line. Raises OSError when the file cannot be written."""

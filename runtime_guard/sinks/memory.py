@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from runtime_guard.reading import Readings, Value
 
 
@@ -10,6 +12,11 @@ class Memory:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, dict[str, Value]]] = []
+
+    @classmethod
+    def of_run(cls, _folder: Path | None) -> Memory:
+        """By name nobody can reach its rows; give the guard one that you keep."""
+        return cls()
 
     def write(self, readings: Readings, step: int) -> None:
         """Appends a row."""

@@ -18,6 +18,11 @@ class TensorBoard:
         self.folder = Path(folder)
         self._writer: Any = None
 
+    @classmethod
+    def of_run(cls, folder: Path | None) -> TensorBoard | None:
+        """Beside what else there is of the run."""
+        return None if folder is None else cls(folder)
+
     def write(self, readings: Readings, step: int) -> None:
         """Hands them to the writer's thread. Raises OSError when the folder cannot be written."""
         if self._writer is None:
