@@ -14,6 +14,8 @@ from runtime_guard.sinks.memory import Memory
 
 NUM_CLASSES = 3
 KINDS = ("classification", "binary", "multilabel", "segmentation", "detection", "text")
+BROKEN = "broken"
+"""Classification, with scores that are NaN."""
 
 
 class SmallNet(nn.Module):
@@ -77,6 +79,10 @@ def _step(kind: str, guard: Guard, model: nn.Module, x: Tensor, y: Tensor, numbe
             {"boxes": _boxes(i % 3), "labels": torch.arange(i % 3), "scores": torch.ones(i % 3)} for i in range(len(x))
         ]
         guard.samples(found, [{"boxes": _boxes(2), "labels": torch.arange(2)} for _ in x], inputs=x, indices=indices)
+    elif kind == BROKEN:
+        bad = scores.detach().clone()
+        bad[1] = torch.nan
+        guard.samples(bad, y, inputs=x, indices=indices)
     elif kind == "text":
         guard.samples(scores, y, inputs=[f"sample {i} | of <{number}>" for i in indices.tolist()])
     else:
