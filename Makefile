@@ -31,7 +31,7 @@ test-frameworks: $(FRAMEWORKS)/.installed $(CATALYST)/.installed ## frameworks a
 	$(FRAMEWORKS)/bin/python -m pytest tests/adapters tests/runtime_guard/test_sinks.py
 	$(CATALYST)/bin/python -m pytest tests/adapters/test_catalyst.py tests/adapters/test_guide.py -k 'catalyst or Catalyst'
 
-demo: $(INSTALLED) ## shows, on a copy of examples/, what is found and what the fixes do
+demo: $(INSTALLED) ## from a NaN in an example to its cause and its fix, on a copy
 	@$(BIN)/python examples/demo.py
 
 lint: $(INSTALLED) ## ruff and mypy only

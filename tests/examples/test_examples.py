@@ -113,3 +113,22 @@ def test_the_commands_of_the_readme_are_there() -> None:
     assert {f"`python examples/{example}/train.py --steps 5`" for example in EXPECTED} <= set(
         re.findall(r"`[^`]+`", text)
     )
+
+
+def test_the_demonstration_runs_to_its_end(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    command = [sys.executable, str(EXAMPLES / "demo.py")]
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, timeout=200
+    )
+    shown = done.stdout
+    assert done.returncode == 0, shown
+    for line in ("step 20  loss nan", "log made inf", "use logsigmoid", "TRN201", "All checks passed!"):
+        assert line in shown
+    assert "nan" not in shown[shown.index("The same run after the fixes") :]
+    *_, tensorboard, export = shown.strip().splitlines()
+    (runs,) = tmp_path.glob("*/examples/runs")
+    assert tensorboard.endswith(f"runtime-guard tensorboard {runs}")
+    assert export.endswith(f"runtime-guard export {runs / 'broken'}")
+    assert {path.name for path in runs.iterdir()} == {"broken", "fixed"}
+    assert list((runs / "broken" / "incidents").iterdir())
