@@ -14,8 +14,8 @@ from runtime_guard.sinks.memory import Memory
 
 NUM_CLASSES = 3
 KINDS = ("classification", "binary", "multilabel", "segmentation", "detection", "text")
-BROKEN = "broken"
-"""Classification, with scores that are NaN."""
+ODD_KINDS = ("broken", "regression")
+"""Classification with scores that are NaN, and no classes at all."""
 
 
 class SmallNet(nn.Module):
@@ -79,7 +79,9 @@ def _step(kind: str, guard: Guard, model: nn.Module, x: Tensor, y: Tensor, numbe
             {"boxes": _boxes(i % 3), "labels": torch.arange(i % 3), "scores": torch.ones(i % 3)} for i in range(len(x))
         ]
         guard.samples(found, [{"boxes": _boxes(2), "labels": torch.arange(2)} for _ in x], inputs=x, indices=indices)
-    elif kind == BROKEN:
+    elif kind == "regression":
+        guard.samples(scores, nn.functional.one_hot(y, NUM_CLASSES).float()[:, None] * 2.5, inputs=x, indices=indices)
+    elif kind == "broken":
         bad = scores.detach().clone()
         bad[1] = torch.nan
         guard.samples(bad, y, inputs=x, indices=indices)
