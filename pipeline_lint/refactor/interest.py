@@ -63,6 +63,10 @@ class Interest:
             self.awake.add(function)
             self._wake(function)
 
+    def mentions(self, function: FunctionInfo) -> list[FunctionInfo]:
+        """The functions that mention the name of one."""
+        return self._mentions.get(function.name.rpartition(".")[2], [])
+
     def _rouse_decorators(self, decorators: Iterable[str]) -> None:
         """Wakes what decorates something of interest: it may register it, by a function that it makes."""
         for decorator in decorators:

@@ -74,6 +74,7 @@ class Machine:
         self._tokens: dict[Hashable, Token] = {}
         self.blurred: set[Token] = set()
         self._crowded: set[Key] = set()
+        self._textless: set[Key] = set()
         self.active_chains: set[Box] = set()
         self._lineages: dict[ClassInfo, list[object]] = {}
         self._modules: dict[tuple[str, str], ModuleCode | None] = {}
@@ -93,6 +94,10 @@ class Machine:
             waiting = [each for each in self.interest.awake if each not in self._called]
             if not waiting:
                 break
+            # Whoever calls them, though asleep, says what they are given; unknown arguments are for the others.
+            if self._rouse_callers(each for each in waiting if not each.is_method):
+                self._drain()
+                continue
             waiting.sort(key=lambda function: (function.code.path, function.node.lineno))
             roots = [each for each in waiting if each.name.rpartition(".")[2] not in mentioned]
             methods = [each for each in waiting if each.is_method]
@@ -109,6 +114,16 @@ class Machine:
             self._enqueue(function)
         for caller in self._callers.pop(function, ()):
             self._enqueue(caller)
+
+    def _rouse_callers(self, functions: Iterable[FunctionInfo]) -> bool:
+        """Wakes what mentions one of the functions where its name means it; whether any of that was asleep."""
+        before = len(self.interest.awake)
+        for function in functions:
+            codes = {function.code, *self.importers[function.code]}
+            for caller in self.interest.mentions(function):
+                if caller.code in codes:
+                    self.interest.rouse(caller)
+        return len(self.interest.awake) > before
 
     def is_asleep(self, function: FunctionInfo) -> bool:
         return function not in self.interest.awake
@@ -170,6 +185,8 @@ class Machine:
     def write(self, key: Key, value: Value) -> None:
         """Adds what a cell may hold. One that may hold too many things is unknown from then on."""
         old = self._cells.get(key, EMPTY)
+        if key in self._textless:
+            value = _without_texts(value)
         if value <= old:
             return
         self.interest.note(key, value - old)
@@ -185,9 +202,13 @@ class Machine:
 
     def _blurred(self, key: Key, value: Value) -> Value:
         """What is told apart no more; `blurred` remembers what may be met at places that do not show it."""
-        texts = [token for token in value if isinstance(token, Text)]
-        if len(value) - len(texts) <= _MOST_TOKENS and key not in self._crowded:
-            return value - frozenset(texts) | JUST_OPAQUE if len(value) > _MOST_TOKENS else value
+        if len(value) <= _MOST_TOKENS and key not in self._crowded:
+            return value
+        shorter = _without_texts(value)
+        if len(shorter) <= _MOST_TOKENS and key not in self._crowded:
+            # Texts that come later are dropped, too: a cell that lost and took them in turn would never be at rest.
+            self._textless.add(key)
+            return shorter
         self._crowded.add(key)
         self.blurred |= {token for token in value if isinstance(token, Instance | ClassToken | Function | Box)}
         return JUST_UNKNOWN
@@ -339,6 +360,12 @@ class Machine:
         lineage = self.lineage(info)
         is_known = all(isinstance(each, ClassInfo | External) for each in lineage)
         return JUST_OPAQUE if is_known else JUST_UNKNOWN
+
+
+def _without_texts(value: Value) -> Value:
+    """The value with what is opaque in place of its texts."""
+    others = frozenset(token for token in value if not isinstance(token, Text))
+    return others | JUST_OPAQUE if len(others) < len(value) else value
 
 
 def _arguments(arguments: ast.arguments) -> list[ast.arg]:
