@@ -12,8 +12,10 @@ import inspect
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,7 +29,8 @@ from pipeline_lint.engine.catalog import builtin_rules
 from pipeline_lint.explain import Page, page, render_markdown
 
 ROOT = Path(__file__).parents[1]
-SHOWN_EXAMPLE = "examples/vae/train.py"
+SHOWN_PROJECT = "examples/vae"
+SHOWN_EXAMPLE = f"{SHOWN_PROJECT}/train.py"
 PICTURE_COLUMNS = 120
 
 TOPICS = {
@@ -81,6 +84,7 @@ def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
         "settings": settings_table,
         "check": lambda: fenced("", tool_output("check", SHOWN_EXAMPLE)),
         "diff": lambda: fenced("diff", tool_output("fix", "--diff", SHOWN_EXAMPLE)),
+        "names": lambda: fenced("diff", named_outputs()),
     }
     for path in (root / "README.md", root / "docs" / "configuration.md"):
         yield path, with_blocks(path, blocks)
@@ -206,12 +210,12 @@ def fenced(language: str, text: str) -> str:
     return f"```{language}\n{text.rstrip()}\n```"
 
 
-def tool_output(*arguments: str, color: bool = False) -> str:
-    """What `pipeline-lint` prints for files of this repository, apart from any configuration and cache."""
+def tool_output(*arguments: str, color: bool = False, folder: Path = ROOT) -> str:
+    """What `pipeline-lint` prints for files of a folder, apart from any configuration and cache."""
     environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
     done = subprocess.run(
         [sys.executable, "-m", "pipeline_lint", *arguments, "--isolated", "--no-cache", "--quiet", "--jobs", "1"],
-        cwd=ROOT,
+        cwd=folder,
         env={**environment, "PYTHONPATH": str(ROOT), **({"FORCE_COLOR": "1"} if color else {"NO_COLOR": "1"})},
         capture_output=True,
         encoding="utf-8",
@@ -220,6 +224,14 @@ def tool_output(*arguments: str, color: bool = False) -> str:
     if done.returncode != 1:
         raise SystemExit(f"pipeline-lint {' '.join(arguments)} should have had findings: {done.stderr or done.stdout}")
     return done.stdout
+
+
+def named_outputs() -> str:
+    """What giving names to outputs changes in a project: a copy of the example, which has nothing else around it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted((ROOT / SHOWN_PROJECT).glob("*.py")):
+            shutil.copy(path, folder)
+        return tool_output("fix", "--diff", "--select", "TRN101", ".", folder=Path(folder))
 
 
 def picture_of_check() -> str:
