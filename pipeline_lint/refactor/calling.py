@@ -58,7 +58,7 @@ class Arguments:
             if isinstance(argument, ast.Starred):
                 value = evaluate(evaluation, argument.value)
                 evaluation.machine.uses.note("star", evaluation.code, argument, value)
-                found._expand(evaluation, argument, value)
+                found.add_items(evaluation, argument, value)
             else:
                 found.values.append(evaluate(evaluation, argument))
                 found.nodes.append(argument)
@@ -68,10 +68,11 @@ class Arguments:
                 found.keywords[keyword.arg] = value
                 found.keyword_nodes[keyword.arg] = keyword.value
             else:
-                found._expand_mapping(evaluation, value)
+                found.add_mapping(evaluation, value)
         return found
 
-    def _expand(self, evaluation: Evaluation, node: ast.Starred, value: Value) -> None:
+    def add_items(self, evaluation: Evaluation, node: ast.expr, value: Value) -> None:
+        """The items of a value as further arguments, as `*value` passes them."""
         machine, unit = evaluation.machine, evaluation.unit
         sizes = {token.num_values if isinstance(token, Box) else 0 for token in value}
         if len(sizes) == 1 and 0 not in sizes and not self.rest:
@@ -85,7 +86,8 @@ class Arguments:
         else:
             self.rest |= elements_of(evaluation, value, None)
 
-    def _expand_mapping(self, evaluation: Evaluation, value: Value) -> None:
+    def add_mapping(self, evaluation: Evaluation, value: Value) -> None:
+        """The items of a dict as keyword arguments, as `**value` passes them."""
         machine, unit = evaluation.machine, evaluation.unit
         for token in value:
             if isinstance(token, Box) and isinstance(token.node, ast.Dict):

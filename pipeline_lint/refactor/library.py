@@ -17,6 +17,7 @@ from pipeline_lint.refactor.tokens import (
     OPAQUE,
     Box,
     ClassToken,
+    External,
     Function,
     Instance,
     ModuleToken,
@@ -185,12 +186,14 @@ def _prepare(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.
 
 
 def _handler(path: str) -> Handler | None:
+    from pipeline_lint.refactor.launching import launcher
+
     if path.startswith("builtins."):
         return _BUILTINS.get(path.removeprefix("builtins."))
     if _LOADERS.search(path):
         return _loader
     last = path.rpartition(".")[2]
-    return _FUNCTIONS.get(path) or _FUNCTIONS.get(last if last in _BY_LAST_NAME else "")
+    return _FUNCTIONS.get(path) or _FUNCTIONS.get(last if last in _BY_LAST_NAME else "") or launcher(path)
 
 
 def _iterator(evaluation: Evaluation, node: ast.AST, items: Value, part: str = "") -> Value:
@@ -362,6 +365,9 @@ def _getattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Val
             for text in texts:
                 value |= attribute_of(evaluation, owner, text)
         return value
+    if owners and all(isinstance(owner, External) for owner in owners):
+        # Of a library, as in `getattr(torch.nn, name)`: whatever it is, it is not of the project.
+        return value | JUST_OPAQUE
     for owner in owners:
         if isinstance(owner, ModuleToken):
             for info in owner.code.classes.values():
