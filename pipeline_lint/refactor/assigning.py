@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pipeline_lint.facts import torch_api
 from pipeline_lint.facts.code.names import join_path
-from pipeline_lint.refactor.calling import Arguments, call
+from pipeline_lint.refactor.calling import Arguments, call, call_function, note_handed, placeholder
 from pipeline_lint.refactor.containers import elements_of
-from pipeline_lint.refactor.expressions import evaluate, evaluate_key, global_value
+from pipeline_lint.refactor.expressions import attribute_of, evaluate, evaluate_key, global_value
+from pipeline_lint.refactor.library import hold
 from pipeline_lint.refactor.tokens import (
     EMPTY,
     JUST_OPAQUE,
@@ -37,14 +38,7 @@ def assign(evaluation: Evaluation, target: ast.expr, value: Value, holder: ast.A
         case ast.Name(id=name):
             assign_name(evaluation, name, value)
         case ast.Attribute(value=owner, attr=name):
-            owners = evaluate(evaluation, owner)
-            _assign_attribute(evaluation, owners, name, value)
-            if name in _REPLACED:
-                for token in owners:
-                    if isinstance(token, Instance | ClassToken):
-                        evaluation.machine.uses.escape(
-                            token.info, evaluation.code, target, f"what takes the place of its `{name}`"
-                        )
+            assign_attribute(evaluation, evaluate(evaluation, owner), name, value, target)
         case ast.Subscript(value=container, slice=key):
             _assign_item(evaluation, target, evaluate(evaluation, container), evaluate_key(evaluation, key), value)
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
@@ -63,6 +57,12 @@ def assign_name(evaluation: Evaluation, name: str, value: Value) -> None:
         evaluation.variables[name] = value
     elif evaluation.in_comprehension and function is None:
         evaluation.variables[name] = value
+    elif name in function.nonlocals if function is not None else False:
+        evaluation.variables[name] = value
+        outer = function.outer if function is not None else None
+        while outer is not None:
+            machine.write(("local", outer, name), value)
+            outer = outer.outer
     elif function is None or name in function.globals:
         machine.write(("global", evaluation.code, name), value)
         if function is None:
@@ -73,11 +73,18 @@ def assign_name(evaluation: Evaluation, name: str, value: Value) -> None:
             machine.write(("local", function, name), value)
 
 
-def _assign_attribute(evaluation: Evaluation, owners: Value, name: str, value: Value) -> None:
+def assign_attribute(evaluation: Evaluation, owners: Value, name: str, value: Value, target: ast.AST) -> None:
+    """Gives an attribute its value; `target` is where that is written."""
     machine = evaluation.machine
     for owner in owners:
+        if name in _REPLACED and isinstance(owner, Instance | ClassToken):
+            receiver = f"what takes the place of its `{name}`"
+            machine.uses.escape(owner.info, evaluation.code, target, receiver)
         if isinstance(owner, Instance):
-            machine.write(("attribute", owner.info, name), value)
+            hold(machine, owner.info, name, value)
+            setter = machine.method(owner.info, f"{name}.setter")
+            if setter is not None:
+                call_function(evaluation, setter, frozenset({owner}), Arguments([value], [placeholder(target)]))
         elif isinstance(owner, ClassToken):
             machine.write(("class", owner.info, name), value)
         elif isinstance(owner, ModuleToken):
@@ -99,8 +106,10 @@ def _assign_item(evaluation: Evaluation, target: ast.expr, containers: Value, ke
             if method is not None:
                 bound = frozenset({machine.function(method, frozenset({container}))})
                 call(evaluation, bound, Arguments([JUST_OPAQUE, value], [target, target]), target)
-    if UNKNOWN in containers:
-        machine.uses.note("escape", evaluation.code, target, value, "a container that the code does not show")
+            else:
+                note_handed(evaluation, value, target, "a container that the code does not show")
+    if any(token is UNKNOWN or token is OPAQUE or isinstance(token, External) for token in containers):
+        note_handed(evaluation, value, target, "a container that the code does not show")
 
 
 def _unpack(evaluation: Evaluation, target: ast.expr, elements: list[ast.expr], value: Value, holder: ast.AST) -> None:
@@ -109,6 +118,10 @@ def _unpack(evaluation: Evaluation, target: ast.expr, elements: list[ast.expr], 
     star = next((index for index, each in enumerate(elements) if isinstance(each, ast.Starred)), None)
     parts: list[Value] = [EMPTY] * len(elements)
     for token in value:
+        if isinstance(token, Instance) and token.info.record is not None and token.info.record.kind == "tuple":
+            for index, name in enumerate(token.info.record.names[: len(elements)]):
+                parts[index] |= attribute_of(evaluation, token, name)
+            continue
         if isinstance(token, Box) and token.kind in ("tuple", "list", "record") and token.num_values:
             num_values = token.num_values
             for index in range(len(elements)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_lint.refactor import library
 from pipeline_lint.refactor.containers import call_method, elements_of
+from pipeline_lint.refactor.format_strings import UNPLACED
 from pipeline_lint.refactor.program import ClassInfo, FunctionInfo
 from pipeline_lint.refactor.tokens import (
     EMPTY,
@@ -45,6 +46,8 @@ class Arguments:
     keyword_nodes: dict[str, ast.expr] = field(default_factory=dict)
     rest: Value = EMPTY
     """What may be passed for any further parameter: the items of `*args` and `**kwargs` of unknown length."""
+    rest_node: ast.expr | None = None
+    """Where that is written."""
     is_decorated: bool = False
     """Whether it is a decorator that is called."""
 
@@ -68,7 +71,7 @@ class Arguments:
                 found.keywords[keyword.arg] = value
                 found.keyword_nodes[keyword.arg] = keyword.value
             else:
-                found.add_mapping(evaluation, value)
+                found.add_mapping(evaluation, value, keyword.value)
         return found
 
     def add_items(self, evaluation: Evaluation, node: ast.expr, value: Value) -> None:
@@ -82,19 +85,27 @@ class Arguments:
                     assert isinstance(token, Box)
                     item |= machine.read_item(token, index, unit)
                 self.values.append(item)
-                self.nodes.append(node)
+                self.nodes.append(placeholder(node))
         else:
+            self.rest_node = placeholder(node)
             self.rest |= elements_of(evaluation, value, None)
 
-    def add_mapping(self, evaluation: Evaluation, value: Value) -> None:
+    def add_mapping(self, evaluation: Evaluation, value: Value, node: ast.expr) -> None:
         """The items of a dict as keyword arguments, as `**value` passes them."""
         machine, unit = evaluation.machine, evaluation.unit
+        self.rest_node = placeholder(node)
         for token in value:
             if isinstance(token, Box) and isinstance(token.node, ast.Dict):
                 for key in token.node.keys:
                     if isinstance(key, ast.Constant) and isinstance(key.value, str):
                         known = self.keywords.get(key.value, EMPTY)
+                        self.keyword_nodes.setdefault(key.value, self.rest_node)
                         self.keywords[key.value] = known | machine.read_item(token, key.value, unit)
+                # What the dict gets later may be passed for any parameter.
+                written = EMPTY.union(*self.keywords.values())
+                later = machine.read_items(token, unit) - written
+                if any(isinstance(each, Box | Instance) for each in later):
+                    self.rest |= later
             elif isinstance(token, Box):
                 self.rest |= machine.read_items(token, unit)
             else:
@@ -114,6 +125,16 @@ class Arguments:
         return self.values[position] if 0 <= position < len(self.values) else EMPTY
 
 
+def placeholder(node: ast.AST) -> ast.expr:
+    """Stands for an argument that is written nowhere, because a library passes it, in the call `node`."""
+    known: ast.expr | None = getattr(node, "placeholder", None)
+    if known is None:
+        known = ast.copy_location(ast.Constant(None), node)
+        setattr(known, UNPLACED, True)
+        node.placeholder = known  # type: ignore[attr-defined]
+    return known
+
+
 def call(evaluation: Evaluation, function: Value, arguments: Arguments, node: ast.AST) -> Value:
     """What calling a value gives."""
     result: Value = EMPTY
@@ -130,12 +151,12 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
         case ClassToken(info):
             return _construct(evaluation, info, arguments, node)
         case Instance(info):
-            return call_instance(evaluation, token, info, arguments)
+            return call_instance(evaluation, token, info, arguments, node)
         case Partial(inner, values, keywords):
             added = Arguments(
                 [*values, *arguments.values], [*arguments.nodes], {**dict(keywords), **arguments.keywords}
             )
-            added.nodes = [*(ast.Constant(None) for _ in values), *arguments.nodes]
+            added.nodes = [*(placeholder(node) for _ in values), *arguments.nodes]
             added.keyword_nodes, added.rest = arguments.keyword_nodes, arguments.rest
             return call(evaluation, inner, added, node)
         case RecordClass(names):
@@ -155,8 +176,11 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
                 library.compare(evaluation, items, arguments, node)
                 return JUST_NOTHING
             if isinstance(receiver, Box):
+                if name in ("update", "_replace"):
+                    for keyword, value in arguments.keywords.items():
+                        machine.write_item(receiver, keyword, value)
                 return call_method(evaluation, receiver, name, arguments.values, node)
-            return library.call_inherited(evaluation, receiver, name, arguments)
+            return library.call_inherited(evaluation, receiver, name, arguments, node)
         case External(path):
             return library.call_external(evaluation, path, arguments, node)
     if token is UNKNOWN or token is OPAQUE:
@@ -187,6 +211,8 @@ def hand_over(evaluation: Evaluation, arguments: Arguments, receiver: str, *, to
     """Notes what code outside the project gets."""
     for value, node in arguments.all:
         note_handed(evaluation, value, node, receiver, to_library=to_library)
+    if arguments.rest and arguments.rest_node is not None:
+        note_handed(evaluation, arguments.rest, arguments.rest_node, receiver, to_library=to_library)
 
 
 def note_handed(
@@ -203,6 +229,9 @@ def note_handed(
             inside = machine.read_items(token, evaluation.unit)
             if has_outputs(inside):
                 machine.uses.note("escape", code, node, inside, receiver)
+            for each in inside:
+                if isinstance(each, Instance) and not to_library:
+                    machine.uses.escape(each.info, code, node, receiver)
 
 
 def _call_back(evaluation: Evaluation, arguments: Arguments) -> None:
@@ -255,6 +284,7 @@ def _bind(machine: Machine, function: FunctionInfo, names: list[str], arguments:
             machine.write(("parameter", function, node.kwarg.arg), value)
     if arguments.rest:
         left = [name for name in names[len(arguments.values) :] if name not in arguments.keywords]
+        left += sorted(keyword_only - arguments.keywords.keys())
         extra = [each.arg for each in (node.vararg, node.kwarg) if each is not None]
         for name in [*left, *extra]:
             machine.write(("parameter", function, name), arguments.rest)
@@ -291,20 +321,23 @@ def _construct(evaluation: Evaluation, info: ClassInfo, arguments: Arguments, no
     ]
     for name, value in [*zip(fields, arguments.values, strict=False), *arguments.keywords.items()]:
         machine.write(("attribute", info, name), value)
-    if not fields and any(
-        path in ("torch.nn.Sequential", "torch.nn.ModuleList") for path in machine.external_bases(info)
-    ):
+    if not fields and machine.external_bases(info):
         hand_over(evaluation, arguments, _called(node))
     return instance
 
 
-def call_instance(evaluation: Evaluation, token: Instance, info: ClassInfo, arguments: Arguments) -> Value:
+def call_instance(
+    evaluation: Evaluation, token: Instance, info: ClassInfo, arguments: Arguments, node: ast.AST
+) -> Value:
     """An object is called: `__call__`, or the `forward` of a module."""
     machine = evaluation.machine
     for name in ("__call__", "forward"):
         method = machine.method(info, name)
         if method is not None:
             return call_function(evaluation, method, frozenset({token}), arguments)
+    chain = library.chain_of(evaluation, info)
+    if chain:
+        return call(evaluation, chain, arguments, node)
     return machine.default_attribute(info)
 
 
@@ -316,7 +349,7 @@ def _call_chain(evaluation: Evaluation, box: Box, arguments: Arguments, node: as
     for index in range(box.num_values):
         module = machine.read_item(box, index, evaluation.unit)
         value = call(evaluation, module, current, node)
-        current = Arguments([value], [arguments.nodes[0] if arguments.nodes else ast.Constant(None)])
+        current = Arguments([value], [arguments.nodes[0] if arguments.nodes else placeholder(node)])
         if (
             has_outputs(value)
             and index + 1 < box.num_values

@@ -151,6 +151,7 @@ class Consumers:
             return
         indices = _sliced(node.slice, self._keys.num_values)
         if indices is not None and isinstance(node.value, _PLAIN):
+            self._refuse_sums(code, node)
             text = code.source(node.value)
             values = [self._keys.access(code, text, each) for each in indices]
             self._rewriting.replace_node(code, node, _display(values, self._kind))
@@ -195,7 +196,14 @@ class Consumers:
     def _outside(self, use: Use) -> None:
         assert isinstance(use.node, ast.expr)
         node = use.node.value if isinstance(use.node, ast.Starred) else use.node
+        self._refuse_sums(use.code, node)
         self._positional(use.code, node)
+
+    def _refuse_sums(self, code: ModuleCode, node: ast.AST) -> None:
+        """A sample is a tuple, and a list where a loader gives it: neither can be added to the other."""
+        above = code.parents.get(node)
+        if self._noun == "batch" and isinstance(above, ast.BinOp) and isinstance(above.op, ast.Add | ast.Mult):
+            raise CannotRewrite("it is added to others")
 
     def _isinstance(self, use: Use) -> None:
         code, node = use.code, use.node
@@ -330,8 +338,11 @@ _HANDLERS: dict[str, Callable[[Consumers, Use], None]] = {
     "return": Consumers._nothing,
 }
 _REFUSALS = {
+    "equals": "it is compared with others",
+    "sought": "it is sought among others",
+    "pairs": "a dict is made of its values",
     "compare": "it is compared with others to order them",
-    "hash": "it is put into a set",
+    "hash": "it is put into a set or is the key of a dict",
     "sum": "it is added to others",
     "escape": "it is handed to {}",
     "save": "it is saved by {}",

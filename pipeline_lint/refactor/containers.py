@@ -60,7 +60,9 @@ def elements_of_instance(evaluation: Evaluation, token: Instance) -> Value:
     method = machine.method(token.info, "__getitem__")
     if method is not None:
         return call_function(evaluation, method, frozenset({token}), None)
-    return machine.default_attribute(token.info)
+    from pipeline_lint.refactor.library import chain_of
+
+    return elements_of(evaluation, chain_of(evaluation, token.info), None) | machine.default_attribute(token.info)
 
 
 def _next_of(evaluation: Evaluation, iterators: Value) -> Value:
@@ -97,7 +99,7 @@ def item_of(evaluation: Evaluation, value: Value, key: Hashable, node: ast.Subsc
                 arguments = Arguments([JUST_OPAQUE], [node.slice])
                 items |= call_function(evaluation, method, frozenset({token}), arguments)
             else:
-                items |= machine.default_attribute(token.info)
+                items |= elements_of_instance(evaluation, token)
         elif token is UNKNOWN:
             items |= {UNKNOWN}
         elif token is not NOTHING:
@@ -120,6 +122,10 @@ def call_method(evaluation: Evaluation, box: Box, name: str, arguments: list[Val
     machine, unit = evaluation.machine, evaluation.unit
     if is_output(box):
         machine.uses.note(f"method {name}", evaluation.code, node, frozenset({box}))
+    if name in ("add", "index", "count", "remove") and arguments:
+        machine.uses.note("hash" if name == "add" else "equals", evaluation.code, node, arguments[0])
+        if name != "add":
+            machine.uses.note("equals", evaluation.code, node, machine.read_items(box, unit))
     if name in _ADDING and len(arguments) > _ADDING[name]:
         machine.write_item(box, None, arguments[_ADDING[name]])
         return JUST_NOTHING
@@ -132,6 +138,12 @@ def call_method(evaluation: Evaluation, box: Box, name: str, arguments: list[Val
             if isinstance(token, Box):
                 machine.write_item(box, None, machine.read_items(token, unit))
         return JUST_NOTHING
+    if name in ("get", "setdefault", "pop", "__getitem__", "__contains__") and arguments:
+        machine.uses.note("hash", evaluation.code, node, arguments[0])
+    if name == "collate_fn":
+        return machine.read_items(box, unit)
+    if name in ("_replace", "_asdict"):
+        return frozenset({box})
     if name in _GIVING_ITEMS:
         if name == "setdefault" and len(arguments) > 1:
             machine.write_item(box, None, arguments[1])

@@ -120,6 +120,14 @@ def _augmented(evaluation: Evaluation, node: ast.AugAssign) -> None:
     machine = evaluation.machine
     old = evaluate(evaluation, node.target) if isinstance(node.target, ast.Name | ast.Attribute) else EMPTY
     machine.uses.note("iterate", evaluation.code, node.value, value)
+    if isinstance(node.op, ast.BitOr):
+        dicts = [token for token in old if isinstance(token, Box) and token.kind == "dict"]
+        for box in dicts:
+            for token in value:
+                if isinstance(token, Box):
+                    machine.write_item(box, None, machine.read_items(token, evaluation.unit))
+        if dicts:
+            return
     lists = [token for token in old if isinstance(token, Box) and token.kind == "list"]
     if lists:
         items = elements_of(evaluation, value, node.value)

@@ -49,7 +49,9 @@ def evaluate(evaluation: Evaluation, node: ast.expr) -> Value:
 
 def evaluate_key(evaluation: Evaluation, node: ast.expr) -> Hashable:
     """The constant that a subscript is written with; None for what is computed."""
-    if node.__class__ is not ast.Constant and not isinstance(node, ast.UnaryOp | ast.Name | ast.Attribute):
+    if isinstance(node, ast.Call | ast.Name | ast.Attribute | ast.Subscript):
+        evaluation.machine.uses.note("hash", evaluation.code, node, evaluate(evaluation, node))
+    elif node.__class__ is not ast.Constant and not isinstance(node, ast.UnaryOp):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 evaluate(evaluation, child)
@@ -99,9 +101,16 @@ def _from_stars(evaluation: Evaluation, code: ModuleCode, name: str, seen: set[M
 def _name(evaluation: Evaluation, node: ast.Name) -> Value:
     name = node.id
     local = evaluation.lookup(name)
-    if local is not None:
-        return local
     machine, unit = evaluation.machine, evaluation.unit
+    if local is not None:
+        function = evaluation.function
+        if function is None and not evaluation.in_comprehension and evaluation.owner is None:
+            if name in evaluation.code.assigned_globals:
+                # A function may have given it another value since.
+                return local | machine.read(("global", evaluation.code, name), unit)
+        elif function is not None and name in function.captured:
+            return local | machine.read(("local", function, name), unit)
+        return local
     outer = evaluation.function
     while outer is not None:
         outer = outer.outer
@@ -144,6 +153,8 @@ def attribute_of(evaluation: Evaluation, owner: Token, name: str) -> Value:
                 bound: Value = frozenset({owner}) if "classmethod" in method.decorators else EMPTY
                 return frozenset({machine.function(method, bound)})
             return _class_attribute(evaluation, info, name) or JUST_OPAQUE
+        case ModuleToken(code) if name == "__dict__":
+            return library.namespace(evaluation, code, code.tree)
         case ModuleToken(code):
             value = global_value(evaluation, code, name)
             submodule = machine.find_module("." + name, code) if not value else None
@@ -173,25 +184,43 @@ def _method(evaluation: Evaluation, owner: Token, name: str) -> Token:
 
 def _attribute_of_instance(evaluation: Evaluation, owner: Token, info: ClassInfo, name: str) -> Value:
     machine, unit = evaluation.machine, evaluation.unit
+    if name == "__class__":
+        return frozenset({machine.class_token(info)})
     method = machine.method(info, name)
     if method is not None:
         if any(each.rpartition(".")[2] in ("property", "cached_property") for each in method.decorators):
             return call_function(evaluation, method, frozenset({owner}), None)
         bound: Value = EMPTY if method.is_static else frozenset({owner})
         return frozenset({machine.function(method, bound)})
+    is_assigned = any(isinstance(each, ClassInfo) and name in each.attributes for each in machine.lineage(info))
     value: Value = _class_attribute(evaluation, info, name)
     for each in machine.lineage(info):
         if isinstance(each, ClassInfo):
             value |= machine.read(("attribute", each, name), unit)
+            if not is_assigned:
+                value |= machine.read(("attribute", each, library.ANY_NAME), unit)
     if value:
         return value
-    is_assigned = any(isinstance(each, ClassInfo) and name in each.attributes for each in machine.lineage(info))
+    if name in ("_modules", "__dict__"):
+        return _held(evaluation, info, name)
     if name in library.INHERITED_METHODS and machine.external_bases(info) and not is_assigned:
         return frozenset({_method(evaluation, owner, name)})
+    if not is_assigned and name == "datasets":
+        box = machine.box("list", info.code, info.node, part="datasets")
+        machine.write_item(box, None, frozenset({owner}))
+        return frozenset({box})
     if not is_assigned and name in ("module", "_orig_mod", "dataset"):
         # What a wrapper holds, which is followed as the thing itself.
         return frozenset({owner})
     return machine.read(("attribute", info, name), unit, machine.default_attribute(info))
+
+
+def _held(evaluation: Evaluation, info: ClassInfo, name: str) -> Value:
+    """The dict of an object's modules, or of its attributes."""
+    machine = evaluation.machine
+    box = machine.box("dict", info.code, info.node, part=name)
+    machine.write_item(box, None, library.held_by(evaluation, info, deep=False) | JUST_OPAQUE)
+    return frozenset({box})
 
 
 def _class_attribute(evaluation: Evaluation, info: ClassInfo, name: str) -> Value:
@@ -236,7 +265,9 @@ def _display(evaluation: Evaluation, node: ast.Tuple | ast.List) -> Value:
 def _set(evaluation: Evaluation, node: ast.Set) -> Value:
     box = evaluation.machine.box("list", evaluation.code, node)
     for each in node.elts:
-        evaluation.machine.write_item(box, None, evaluate(evaluation, each))
+        value = evaluate(evaluation, each)
+        evaluation.machine.uses.note("hash", evaluation.code, each, value)
+        evaluation.machine.write_item(box, None, value)
     return frozenset({box})
 
 
@@ -270,10 +301,12 @@ def _comprehension(evaluation: Evaluation, node: ast.ListComp | ast.SetComp | as
             evaluate(evaluation, condition)
             narrowing.assume(evaluation, condition, holds=True)
     if isinstance(node, ast.DictComp):
-        evaluate(evaluation, node.key)
+        machine.uses.note("hash", evaluation.code, node.key, evaluate(evaluation, node.key))
         value = evaluate(evaluation, node.value)
     else:
         value = evaluate(evaluation, node.elt)
+        if isinstance(node, ast.SetComp):
+            machine.uses.note("hash", evaluation.code, node.elt, value)
     evaluation.variables, evaluation.owner, evaluation.in_comprehension = outer, owner, was_inside
     kinds = {ast.DictComp: "dict", ast.GeneratorExp: "iterator"}
     box = machine.box(kinds.get(node.__class__, "list"), evaluation.code, node)
@@ -311,6 +344,15 @@ def _subscript(evaluation: Evaluation, node: ast.Subscript) -> Value:
 def _operation(evaluation: Evaluation, node: ast.BinOp) -> Value:
     machine = evaluation.machine
     left, right = evaluate(evaluation, node.left), evaluate(evaluation, node.right)
+    if isinstance(node.op, ast.Mod):
+        machine.uses.note("operand", evaluation.code, node.right, right)
+    if isinstance(node.op, ast.BitOr):
+        merged = frozenset(token for token in left | right if isinstance(token, Box) and token.kind == "dict")
+        if merged:
+            box = machine.box("dict", evaluation.code, node)
+            for each in merged:
+                machine.write_item(box, None, machine.read_items(each, evaluation.unit))
+            return frozenset({box})
     if isinstance(node.op, ast.Add | ast.Mult):
         machine.uses.note("operand", evaluation.code, node.left, left)
         machine.uses.note("operand", evaluation.code, node.right, right)
@@ -356,8 +398,18 @@ def _compare(evaluation: Evaluation, node: ast.Compare) -> Value:
         value = evaluate(evaluation, each)
         near = operators[max(index - 1, 0) : index + 1]
         if not all(isinstance(operator, ast.Is | ast.IsNot) for operator in near):
-            evaluation.machine.uses.note("operand", evaluation.code, each, value)
+            is_sought = index == 0 and isinstance(operators[0], ast.In | ast.NotIn)
+            evaluation.machine.uses.note("sought" if is_sought else "operand", evaluation.code, each, value)
+            _note_equals(evaluation, each, value)
     return JUST_NOTHING
+
+
+def _note_equals(evaluation: Evaluation, node: ast.expr, value: Value) -> None:
+    """Notes a list of outputs that is compared: with tuples, perhaps."""
+    for token in value:
+        if isinstance(token, Box) and not (token.kind == "dict" and token.is_literal):
+            items = evaluation.machine.read_items(token, evaluation.unit)
+            evaluation.machine.uses.note("equals", evaluation.code, node, items)
 
 
 def _walrus(evaluation: Evaluation, node: ast.NamedExpr) -> Value:

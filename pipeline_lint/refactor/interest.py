@@ -15,6 +15,7 @@ from pipeline_lint.refactor.tokens import Box, ClassToken, Function, Instance, T
 
 _UNTOLD = frozenset({"forward", "__init__", "__call__", "__getitem__", "__iter__", "<lambda>"})
 """Methods that are called without being named: whoever calls them has their object, and is awake for it."""
+_UNNAMED = ("children", "modules", "named_children", "named_modules", "_modules", "get_submodule")
 
 
 class Interest:
@@ -31,6 +32,7 @@ class Interest:
         self._lists: set[Box] = set()
         self._words_of: dict[Token, set[str]] = defaultdict(set)
         self._boxes_of: dict[Token, set[Box]] = defaultdict(set)
+        self._holders: dict[Token, set[ClassInfo]] = defaultdict(set)
         self._returned_by: dict[Token, set[FunctionInfo]] = defaultdict(set)
         self._given_to: dict[Token, set[FunctionInfo]] = defaultdict(set)
         self._function_tokens: dict[FunctionInfo, set[Function]] = defaultdict(set)
@@ -127,10 +129,21 @@ class Interest:
             self.add_word(word)
         for box in list(self._boxes_of[token]):
             self._heat(box)
+        for info in list(self._holders[token]):
+            self._rouse_holder(info)
         for function in list(self._returned_by[token]):
             self.heat_function(function)
         for function in list(self._given_to[token]):
             self._rouse_receiver(function)
+
+    def _rouse_holder(self, info: ClassInfo) -> None:
+        """Wakes what may take something of interest out of an object without its name."""
+        for method in info.methods.values():
+            self.rouse(method)
+        for each in list(self.subclasses[info]):
+            self._rouse_holder(each)
+        for word in _UNNAMED:
+            self.add_word(word)
 
     def _rouse_receiver(self, function: FunctionInfo) -> None:
         """Wakes a function that gets something of interest, and those that mention it: they hand it over."""
@@ -158,6 +171,11 @@ class Interest:
                     self._heat(owner)
                     if generator is not None:
                         self.heat_function(generator)
+            elif kind == "held":
+                assert isinstance(owner, ClassInfo)
+                self._holders[token].add(owner)
+                if token in hot:
+                    self._rouse_holder(owner)
             elif kind == "dataset":
                 assert isinstance(owner, Box)
                 self._boxes_of[token].add(owner)

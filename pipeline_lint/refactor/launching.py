@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Evaluation", calling.Arguments, ast.AST], Value]
 
-_BLANK = ast.Constant(None)
-
 
 def launcher(path: str) -> Handler | None:
     """What handles a call of this path, if it launches a function."""
@@ -34,15 +32,15 @@ def launcher(path: str) -> Handler | None:
 def _started(evaluation: Evaluation, arguments: calling.Arguments, node: ast.AST) -> Value:
     """`Process(target=f, args=(...), kwargs={...})`, `Thread(...)`."""
     given = calling.Arguments([], [])
-    _take_apart(evaluation, given, arguments.get(3, "args"), arguments.get(4, "kwargs"))
+    _take_apart(evaluation, given, arguments.get(3, "args"), arguments.get(4, "kwargs"), node)
     calling.call(evaluation, arguments.get(1, "target"), given, node)
     return JUST_OPAQUE
 
 
 def _spawned(evaluation: Evaluation, arguments: calling.Arguments, node: ast.AST) -> Value:
     """`spawn(f, args=(...))`, `start_processes(f, args=(...))`: the process's number comes first."""
-    given = calling.Arguments([JUST_NOTHING], [_BLANK])
-    _take_apart(evaluation, given, arguments.get(1, "args"), EMPTY)
+    given = calling.Arguments([JUST_NOTHING], [calling.placeholder(node)])
+    _take_apart(evaluation, given, arguments.get(1, "args"), EMPTY, node)
     calling.call(evaluation, arguments.get(0, "fn"), given, node)
     return JUST_OPAQUE
 
@@ -50,7 +48,7 @@ def _spawned(evaluation: Evaluation, arguments: calling.Arguments, node: ast.AST
 def _launched(evaluation: Evaluation, arguments: calling.Arguments, node: ast.AST) -> Value:
     """Accelerate's `notebook_launcher(f, args=(...))` and `debug_launcher`."""
     given = calling.Arguments([], [])
-    _take_apart(evaluation, given, arguments.get(1, "args"), EMPTY)
+    _take_apart(evaluation, given, arguments.get(1, "args"), EMPTY, node)
     calling.call(evaluation, arguments.get(0, "function"), given, node)
     return JUST_OPAQUE
 
@@ -61,7 +59,7 @@ def _submitted(evaluation: Evaluation, arguments: calling.Arguments, node: ast.A
     nodes = {name: value for name, value in arguments.keyword_nodes.items() if name != "fn"}
     given = calling.Arguments(arguments.values[1:], arguments.nodes[1:], keywords, nodes, arguments.rest)
     result = calling.call(evaluation, arguments.get(0, "fn"), given, node)
-    argument = arguments.nodes[0] if arguments.nodes else _BLANK
+    argument = arguments.nodes[0] if arguments.nodes else calling.placeholder(node)
     calling.note_handed(evaluation, result, argument, "`submit`")
     return JUST_OPAQUE
 
@@ -79,11 +77,11 @@ def _mapped(evaluation: Evaluation, arguments: calling.Arguments, node: ast.AST)
     return frozenset({box})
 
 
-def _take_apart(evaluation: Evaluation, given: calling.Arguments, args: Value, kwargs: Value) -> None:
+def _take_apart(evaluation: Evaluation, given: calling.Arguments, args: Value, kwargs: Value, node: ast.AST) -> None:
     if args:
-        given.add_items(evaluation, _BLANK, args)
+        given.add_items(evaluation, calling.placeholder(node), args)
     if kwargs:
-        given.add_mapping(evaluation, kwargs)
+        given.add_mapping(evaluation, kwargs, calling.placeholder(node))
 
 
 _POOL = r"(Pool|ThreadPool|PoolExecutor|ProcessPoolExecutor|ThreadPoolExecutor)\(\)"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipeline_lint.refactor.containers import elements_of
+from pipeline_lint.refactor.program import ClassInfo, ModuleCode
 from pipeline_lint.refactor.tokens import (
     EMPTY,
     JUST_NOTHING,
@@ -27,11 +28,13 @@ from pipeline_lint.refactor.tokens import (
     Token,
     Value,
     has_outputs,
+    is_output,
 )
 
 if TYPE_CHECKING:
     from pipeline_lint.refactor.calling import Arguments
     from pipeline_lint.refactor.evaluation import Evaluation
+    from pipeline_lint.refactor.machine import Machine
 
 Handler = Callable[["Evaluation", "Arguments", ast.AST], Value]
 
@@ -42,13 +45,20 @@ _GIVING_ITSELF = frozenset(
 _OF_MODULES = frozenset(
     "parameters named_parameters state_dict load_state_dict buffers named_buffers modules named_modules children "
     "named_children zero_grad register_buffer register_parameter add_module register_module get_submodule "
-    "register_forward_hook register_forward_pre_hook register_full_backward_hook __init__ extra_repr log log_dict "
+    "register_forward_hook register_forward_pre_hook register_full_backward_hook register_backward_hook "
+    "register_full_backward_pre_hook __init__ extra_repr log log_dict "
     "save_hyperparameters optimizers lr_schedulers manual_backward freeze toggle_optimizer untoggle_optimizer "
     "configure_optimizers forward __call__ compile update_parameters update no_sync join clip_gradients print "
     "all_gather".split()
 )
 INHERITED_METHODS = _GIVING_ITSELF | _OF_MODULES
 """Methods of `nn.Module` and Lightning's that classes of the project inherit."""
+
+_BACKWARD_HOOKS = frozenset(
+    {"register_full_backward_hook", "register_backward_hook", "register_full_backward_pre_hook"}
+)
+ANY_NAME = "*"
+"""The attribute that stands for those whose names are computed."""
 
 _SAME = re.compile(
     r"(^|\.)(DataParallel|DistributedDataParallel|DDP|FSDP|FullyShardedDataParallel|AveragedModel|deepcopy|copy|compile|"
@@ -68,6 +78,12 @@ _CALLING = re.compile(
     r"utils\.tensorboard|autograd\.functional|autograd\.gradcheck|autograd\.profiler))|add_graph$|^torchsummary|^torchinfo"
 )
 _SCRIPTING = re.compile(r"^torch\.jit\.(script|script_method|export|script_if_tracing)$")
+_LEAVING_ALONE = re.compile(
+    r"^(builtins|logging|os|sys|math|time|argparse|json|warnings|inspect|tqdm|random\.shuffle|wandb)\b|\.__init__$|"
+    r"^torch\.(optim|distributed|nn\.utils|nn\.init|cuda\.(synchronize|empty_cache|memory)|is_tensor|"
+    r"utils\.data\.(\w*Sampler|distributed|sampler)|save|manual_seed)\b"
+)
+"""Functions of harmless packages that neither call or index an object that they are given, nor keep it."""
 _SAVING = re.compile(r"(^torch\.save|\.dumps?|^numpy\.save\w*)$")
 _LOADERS = re.compile(r"(^|\.)(DataLoader|StatefulDataLoader|MultiEpochsDataLoader|DataListLoader)$")
 _TRAINER = re.compile(r"Trainer\(\)\.(fit|validate|test|predict)$")
@@ -106,10 +122,11 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
     receiver = f"`{path.removeprefix('builtins.').replace('()', '')}`"
     if _SAVING.search(path):
         for value, argument in arguments.all:
-            if has_outputs(value):
-                evaluation.machine.uses.note("save", evaluation.code, argument, value, receiver)
+            _save(evaluation, value, argument, receiver)
         return JUST_OPAQUE
     calling.hand_over(evaluation, arguments, receiver, to_library=is_harmless)
+    if is_harmless and not _LEAVING_ALONE.search(path):
+        _note_objects(evaluation, arguments, receiver)
     for value, _ in arguments.all:
         for token in value:
             if isinstance(token, Function):
@@ -119,28 +136,135 @@ def call_external(evaluation: Evaluation, path: str, arguments: Arguments, node:
     return frozenset({evaluation.machine.external(f"{path}()")})
 
 
-def call_inherited(evaluation: Evaluation, receiver: Token, name: str, arguments: Arguments) -> Value:
+def _note_objects(evaluation: Evaluation, arguments: Arguments, receiver: str) -> None:
+    """Notes models and datasets that a library may call, index or keep: `torch.vmap(model)`."""
+    for value, argument in arguments.all:
+        for token in value:
+            if isinstance(token, Instance):
+                evaluation.machine.uses.escape(token.info, evaluation.code, argument, receiver)
+
+
+_SAVED = ("saved", "load")
+"""The cell of all objects that are saved: of interest to whoever mentions `load`."""
+
+
+def _save(evaluation: Evaluation, value: Value, argument: ast.expr, receiver: str) -> None:
+    """Notes outputs that are saved, alone or within something; objects come back where something is loaded."""
+    machine = evaluation.machine
+    for token in value:
+        if isinstance(token, Instance):
+            machine.write(_SAVED, frozenset({token}))
+        elif isinstance(token, Box):
+            inside = machine.read_items(token, evaluation.unit)
+            outputs = frozenset(each for each in inside | {token} if is_output(each))
+            if outputs:
+                machine.uses.note("save", evaluation.code, argument, outputs, receiver)
+            machine.write(_SAVED, frozenset(each for each in inside if isinstance(each, Instance)))
+
+
+def _load(evaluation: Evaluation, _arguments: Arguments, _: ast.AST) -> Value:
+    """`torch.load(path)`: an object that the project saves, or anything else."""
+    return evaluation.machine.read(_SAVED, evaluation.unit) | JUST_OPAQUE
+
+
+def call_inherited(evaluation: Evaluation, receiver: Token, name: str, arguments: Arguments, node: ast.AST) -> Value:
     """Methods that classes of the project inherit from torch."""
     from pipeline_lint.refactor import calling
 
     if name in ("__call__", "forward") and isinstance(receiver, Instance):
         method = evaluation.machine.method(receiver.info, "forward")
         if method is None:
-            return JUST_OPAQUE
+            return calling.call(evaluation, chain_of(evaluation, receiver.info), arguments, node) or JUST_OPAQUE
         return calling.call_function(evaluation, method, frozenset({receiver}), arguments)
     if name in _GIVING_ITSELF:
         _open_functions(evaluation, arguments)
         return frozenset({receiver})
     if name == "register_forward_hook" and isinstance(receiver, Instance):
         return _hook(evaluation, receiver, arguments)
+    if name in _BACKWARD_HOOKS and isinstance(receiver, Instance):
+        # Of a dict they see no gradients.
+        evaluation.machine.uses.escape(receiver.info, evaluation.code, node, f"`{name}`, which wants a tuple")
     if name in ("add_module", "register_module") and isinstance(receiver, Instance):
         names = [token.text for token in arguments.get(0, "name") if isinstance(token, Text)]
-        for each in names or ["?"]:
-            evaluation.machine.write(("attribute", receiver.info, each), arguments.get(1, "module"))
-    if name in ("children", "modules"):
-        return JUST_OPAQUE
+        for each in names or [ANY_NAME]:
+            hold(evaluation.machine, receiver.info, each, arguments.get(1, "module"))
+        if is_container(evaluation.machine, receiver.info):
+            calling.hand_over(evaluation, arguments, f"`{name}`")
+    if name in ("children", "modules", "named_children", "named_modules") and isinstance(receiver, Instance):
+        return _submodules(evaluation, receiver, name, node)
+    if name == "get_submodule" and isinstance(receiver, Instance):
+        return held_by(evaluation, receiver.info, deep=True) | JUST_OPAQUE
+    if name == "__init__" and isinstance(receiver, Instance):
+        if "torch.nn.Sequential" in evaluation.machine.external_bases(receiver.info):
+            chain = _sequential(evaluation, arguments, node)
+            evaluation.machine.write(("chain", receiver.info), chain)
+            evaluation.machine.write(("held", receiver.info), chain)
+            return JUST_NOTHING
+        # A loader or a container of torch keeps them, and gives them in ways that are not followed.
+        calling.hand_over(evaluation, arguments, "`super().__init__`")
     _open_functions(evaluation, arguments)
     return JUST_OPAQUE
+
+
+def chain_of(evaluation: Evaluation, info: ClassInfo) -> Value:
+    """What `nn.Sequential.__init__` was given by a subclass: its objects are that chain of modules when called."""
+    value: Value = EMPTY
+    for each in evaluation.machine.lineage(info):
+        value |= evaluation.machine.read(("chain", each), evaluation.unit)
+    return value
+
+
+_CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+
+
+def is_container(machine: Machine, info: ClassInfo) -> bool:
+    """Whether a class of the project is a container of torch, which gives what it holds by index and by name."""
+    return not _CONTAINERS.isdisjoint(machine.external_bases(info))
+
+
+def hold(machine: Machine, info: ClassInfo, name: str, value: Value) -> None:
+    """Notes what an attribute of a class's objects is."""
+    machine.write(("attribute", info, name), value)
+    kept = frozenset(token for token in value if isinstance(token, Instance | Box))
+    machine.write(("held", info), kept)
+
+
+def held_by(evaluation: Evaluation, info: ClassInfo, *, deep: bool) -> Value:
+    """The modules that a module has in its attributes, those in lists and dicts included; `deep`: theirs, too."""
+    machine, unit = evaluation.machine, evaluation.unit
+    found: dict[Token, None] = {}
+    waiting: list[Token] = []
+    for each in machine.lineage(info):
+        waiting += machine.read(("held", each), unit)
+    seen: set[Token] = set()
+    while waiting:
+        token = waiting.pop()
+        if token in seen:
+            continue
+        seen.add(token)
+        if isinstance(token, Box):
+            waiting += machine.read_items(token, unit)
+        elif isinstance(token, Instance):
+            found[token] = None
+            if deep:
+                for each in machine.lineage(token.info):
+                    waiting += machine.read(("held", each), unit)
+    return frozenset(found)
+
+
+def _submodules(evaluation: Evaluation, receiver: Instance, name: str, node: ast.AST) -> Value:
+    """`children()`, `named_modules()` and the like: modules of the project, and layers of torch."""
+    machine = evaluation.machine
+    is_deep = name.endswith("modules")
+    modules = held_by(evaluation, receiver.info, deep=is_deep) | JUST_OPAQUE
+    if is_deep:
+        modules |= {receiver}
+    if not name.startswith("named"):
+        return _iterator(evaluation, node, modules)
+    pair = machine.box("tuple", evaluation.code, node, part="pair", num_values=2)
+    machine.write_item(pair, 0, JUST_NOTHING)
+    machine.write_item(pair, 1, modules)
+    return _iterator(evaluation, node, frozenset({pair}))
 
 
 def _open_functions(evaluation: Evaluation, arguments: Arguments) -> None:
@@ -158,7 +282,7 @@ def _hook(evaluation: Evaluation, receiver: Instance, arguments: Arguments) -> V
     method = evaluation.machine.method(receiver.info, "forward")
     if method is not None:
         output = calling.result_of(evaluation.machine, method, evaluation.unit)
-        blank = ast.Constant(None)
+        blank = calling.placeholder(arguments.nodes[0] if arguments.nodes else receiver.info.node)
         given = calling.Arguments([frozenset({receiver}), JUST_OPAQUE, output], [blank, blank, blank])
         calling.call(evaluation, arguments.get(0, "hook"), given, blank)
     return JUST_OPAQUE
@@ -222,7 +346,7 @@ def compare(evaluation: Evaluation, items: Value, arguments: Arguments, node: as
 
     key = frozenset(token for token in arguments.keywords.get("key", EMPTY) if token is not NOTHING)
     if key:
-        calling.call(evaluation, key, calling.Arguments([items], [ast.Constant(None)]), node)
+        calling.call(evaluation, key, calling.Arguments([items], [calling.placeholder(node)]), node)
     else:
         evaluation.machine.uses.note("compare", evaluation.code, node, items)
 
@@ -307,7 +431,10 @@ def _map(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
         for value, argument in zip(arguments.values[1:], arguments.nodes[1:], strict=True)
     ]
     result = calling.call(
-        evaluation, arguments.get(0, "function"), calling.Arguments(items, list(arguments.nodes[1:])), node
+        evaluation,
+        arguments.get(0, "function"),
+        calling.Arguments(items, [calling.placeholder(node)] * len(items)),
+        node,
     )
     return _iterator(evaluation, node, result)
 
@@ -318,7 +445,7 @@ def _filter(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Valu
     if len(arguments.values) < 2:
         return JUST_OPAQUE
     items = elements_of(evaluation, arguments.values[1], arguments.nodes[1])
-    calling.call(evaluation, arguments.values[0], calling.Arguments([items], [arguments.nodes[1]]), node)
+    calling.call(evaluation, arguments.values[0], calling.Arguments([items], [calling.placeholder(node)]), node)
     return _iterator(evaluation, node, items)
 
 
@@ -374,15 +501,16 @@ def _getattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Val
                 value |= {evaluation.machine.class_token(info)}
         elif isinstance(owner, Instance | ClassToken):
             evaluation.machine.uses.escape(owner.info, evaluation.code, node, "`getattr` with a name that is computed")
+            value |= held_by(evaluation, owner.info, deep=False)
     return value | JUST_UNKNOWN
 
 
-def _setattr(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
-    from pipeline_lint.refactor.assigning import _assign_attribute
+def _setattr(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    from pipeline_lint.refactor.assigning import assign_attribute
 
     for token in arguments.get(1, "name"):
-        if isinstance(token, Text):
-            _assign_attribute(evaluation, arguments.get(0, "object"), token.text, arguments.get(2, "value"))
+        name = token.text if isinstance(token, Text) else ANY_NAME
+        assign_attribute(evaluation, arguments.get(0, "object"), name, arguments.get(2, "value"), node)
     return JUST_NOTHING
 
 
@@ -413,7 +541,10 @@ def _dict(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
                 machine.write_item(box, None, machine.read_items(token, evaluation.unit))
             elif isinstance(token, Box):
                 pairs = machine.read_items(token, evaluation.unit)
+                machine.uses.note("pairs", evaluation.code, node, pairs)
                 machine.write_item(box, None, elements_of(evaluation, pairs, None))
+            elif isinstance(token, Instance):
+                machine.uses.note("pairs", evaluation.code, node, elements_of(evaluation, frozenset({token}), None))
     return frozenset({box})
 
 
@@ -450,7 +581,7 @@ def _loader(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Valu
     if collate:
         batch = machine.box("list", evaluation.code, node, part="samples")
         machine.write_item(batch, None, samples)
-        blank = arguments.nodes[0] if arguments.nodes else ast.Constant(None)
+        blank = calling.placeholder(node)
         samples = calling.call(evaluation, collate, calling.Arguments([frozenset({batch})], [blank]), node)
     machine.write_item(box, None, samples)
     return frozenset({box})
@@ -499,18 +630,18 @@ def _train(evaluation: Evaluation, path: str, arguments: Arguments, node: ast.AS
                             calling.call(
                                 evaluation,
                                 attribute_of(evaluation, holder, hook),
-                                calling.Arguments([JUST_OPAQUE], [ast.Constant(None)]),
+                                calling.Arguments([JUST_OPAQUE], [calling.placeholder(node)]),
                                 node,
                             )
             batches = _batches(evaluation, loaders)
-            blank = ast.Constant(None)
+            blank = calling.placeholder(node)
             function = machine.method(model.info, step)
             if function is not None:
                 given = calling.Arguments([batches, JUST_NOTHING, JUST_NOTHING], [blank, blank, blank])
                 results |= calling.call_function(evaluation, function, frozenset({model}), given)
             elif step == "predict_step":
                 given = calling.Arguments([batches], [blank])
-                results |= calling.call_instance(evaluation, model, model.info, given)
+                results |= calling.call_instance(evaluation, model, model.info, given, node)
     return _iterator(evaluation, node, results) if path.endswith("predict") else JUST_OPAQUE
 
 
@@ -531,6 +662,68 @@ def _type(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
     return frozenset(classes) if classes else JUST_OPAQUE
 
 
+def _hashed(evaluation: Evaluation, arguments: Arguments, node: ast.AST) -> Value:
+    evaluation.machine.uses.note("hash", evaluation.code, node, arguments.get(0, "object"))
+    return JUST_NOTHING
+
+
+def namespace(evaluation: Evaluation, code: ModuleCode, node: ast.AST) -> Value:
+    """A module's dict: its classes and functions under any name."""
+    machine = evaluation.machine
+    box = machine.box("dict", evaluation.code, node, part=code.path)
+    for name in code.top_names:
+        machine.write_item(box, name, global_of(evaluation, code, name))
+    return frozenset({box})
+
+
+def global_of(evaluation: Evaluation, code: ModuleCode, name: str) -> Value:
+    """What a file's name of that text means."""
+    from pipeline_lint.refactor.expressions import global_value
+
+    return global_value(evaluation, code, name)
+
+
+def _globals(evaluation: Evaluation, _: Arguments, node: ast.AST) -> Value:
+    return namespace(evaluation, evaluation.code, node)
+
+
+def _vars(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    from pipeline_lint.refactor.expressions import attribute_of
+
+    value: Value = EMPTY
+    for token in arguments.get(0, "object"):
+        value |= attribute_of(evaluation, token, "__dict__")
+    return value or JUST_OPAQUE
+
+
+def _evaluated(evaluation: Evaluation, _: Arguments, node: ast.AST) -> Value:
+    """`eval(text)`: any class of the file, or an object of it."""
+    machine = evaluation.machine
+    value: Value = JUST_UNKNOWN
+    for token in namespace(evaluation, evaluation.code, node):
+        assert isinstance(token, Box)
+        for each in machine.read_items(token, evaluation.unit):
+            value |= {each}
+            if isinstance(each, ClassToken):
+                value |= {machine.instance(each.info)}
+    return value
+
+
+def _imported(evaluation: Evaluation, arguments: Arguments, _: ast.AST) -> Value:
+    """`importlib.import_module(name)`."""
+    machine = evaluation.machine
+    names = [token.text for token in arguments.get(0, "name") if isinstance(token, Text)]
+    found = [machine.find_module(name, evaluation.code) for name in names]
+    known: Value = frozenset(machine.module(each) for each in found if each is not None)
+    if names and all(each is not None for each in found):
+        return known
+    if names:
+        return known | {machine.external(name) for name in names}
+    # Any file of the project.
+    return known | JUST_UNKNOWN | {machine.module(code) for code in list(machine.codes.values())[:_MOST_MODULES]}
+
+
+_MOST_MODULES = 20
 _BUILTINS: dict[str, Handler] = {
     "list": _collected("list"),
     "tuple": _collected("tuple"),
@@ -555,7 +748,13 @@ _BUILTINS: dict[str, Handler] = {
     "any": _iterated,
     "len": _measured,
     "all": _iterated,
-    **dict.fromkeys(["print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "hash", "dir"], _harmless),
+    **dict.fromkeys(["print", "id", "hasattr", "repr", "str", "callable", "bool", "delattr", "dir"], _harmless),
+    "hash": _hashed,
+    "globals": _globals,
+    "vars": _vars,
+    "eval": _evaluated,
+    "exec": _evaluated,
+    "__import__": _evaluated,
 }
 _FUNCTIONS: dict[str, Handler] = {
     "torch.nn.Sequential": _sequential,
@@ -566,6 +765,8 @@ _FUNCTIONS: dict[str, Handler] = {
     "torch.utils.data.random_split": _split,
     "torch.utils.data.dataset.random_split": _split,
     "functools.partial": _partial,
+    "importlib.import_module": _imported,
+    **dict.fromkeys(["torch.load", "pickle.load", "pickle.loads", "joblib.load", "dill.load", "dill.loads"], _load),
     "collections.namedtuple": _named_tuple,
     "typing.NamedTuple": _named_tuple,
     "collections.OrderedDict": _dict,

@@ -33,6 +33,8 @@ class FunctionInfo:
     """The function around it."""
     is_generator: bool = False
     globals: frozenset[str] = frozenset()
+    nonlocals: frozenset[str] = frozenset()
+    """Names of the functions around it that it binds."""
     captured: frozenset[str] = frozenset()
     """Names that functions within it may read."""
     decorators: tuple[str, ...] = ()
@@ -139,6 +141,22 @@ class ModuleCode:
         return self.text[start:end]
 
     @functools.cached_property
+    def assigned_globals(self) -> frozenset[str]:
+        """The global names that functions assign."""
+        return frozenset().union(*(function.globals for function in self.functions.values()))
+
+    @functools.cached_property
+    def top_names(self) -> list[str]:
+        """The functions and classes that the file defines, and what it imports."""
+        found: list[str] = []
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.append(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                found += [each.asname or each.name.partition(".")[0] for each in node.names]
+        return found
+
+    @functools.cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
@@ -235,6 +253,9 @@ class _Definitions:
                 scope.has_yield = True
             elif kind is ast.Global:
                 scope.globals.update(node.names)  # type: ignore[attr-defined]
+            elif kind is ast.Nonlocal:
+                scope.nonlocals.update(node.names)  # type: ignore[attr-defined]
+                scope.nested.update(node.names)  # type: ignore[attr-defined]
             elif kind in _UNPACKING:
                 unpacks.update(_unpacks(node))
             elif kind is ast.JoinedStr:
@@ -262,11 +283,13 @@ class _Definitions:
         info = FunctionInfo(self._code, node, scope.prefix + name, owner, scope.function, decorators=decorators)
         self._code.functions[node] = info
         if owner is not None and not isinstance(node, ast.Lambda) and "overload" not in decorators:
-            owner.methods[node.name] = info
+            role = next((each for each in decorators if each.endswith((".setter", ".deleter"))), node.name)
+            owner.methods[role] = info
         inner = _Scope(info, None, f"{info.name}.")
         self._visit_all([node.body] if isinstance(node, ast.Lambda) else node.body, inner)
         info.is_generator = inner.has_yield
         info.globals = frozenset(inner.globals)
+        info.nonlocals = frozenset(inner.nonlocals)
         info.words, info.unpacks = frozenset(inner.words), frozenset(inner.unpacks)
         info.captured = frozenset(inner.nested)
         scope.nested |= inner.words | inner.nested
@@ -300,6 +323,7 @@ class _Scope:
         self.unpacks: set[int] = set() if unpacks is None else unpacks
         self.nested: set[str] = set()
         self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
         self.stored: set[str] = set()
         self.has_yield = False
 

@@ -110,9 +110,12 @@ def _first_of(statement: ast.stmt) -> ast.stmt | ast.expr:
 
 
 def require_placed(node: ast.AST) -> None:
-    """Raises `CannotRewrite` for what stands in an f-string whose places are not known."""
+    """Raises `CannotRewrite` for what stands in an f-string whose places are not known, and for what is not written."""
     if getattr(node, UNPLACED, False):
-        raise CannotRewrite("it stands in an f-string that cannot be edited")
+        is_handed = isinstance(node, ast.Constant)
+        raise CannotRewrite(
+            "a function of a library gets it" if is_handed else "it stands in an f-string that cannot be edited"
+        )
 
 
 def end_of_line(text: str, offset: int) -> int:
