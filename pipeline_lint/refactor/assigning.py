@@ -89,10 +89,10 @@ def assign_attribute(evaluation: Evaluation, owners: Value, name: str, value: Va
             machine.write(("class", owner.info, name), value)
         elif isinstance(owner, ModuleToken):
             machine.write(("global", owner.code, name), value)
-        else:
-            machine.write(("any", name), frozenset(token for token in value if isinstance(token, Instance | Box)))
-    if any(isinstance(owner, Instance) for owner in owners):
-        machine.write(("any", name), frozenset(token for token in value if isinstance(token, Instance | Box)))
+    if not all(isinstance(owner, ClassToken | ModuleToken) for owner in owners):
+        kept = frozenset(token for token in value if isinstance(token, Instance | Box))
+        machine.write(("any", None, name), kept)
+        machine.write(("any", evaluation.code.realm, name), kept)
 
 
 def _assign_item(evaluation: Evaluation, target: ast.expr, containers: Value, key: object, value: Value) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pipeline_lint.diagnostic import Place
 from pipeline_lint.refactor.machine import Machine
 from pipeline_lint.refactor.outputs import Group
-from pipeline_lint.refactor.program import ClassInfo, ModuleCode
+from pipeline_lint.refactor.program import FILES, ClassInfo, ModuleCode
 from pipeline_lint.refactor.rewriting import place_of
 from pipeline_lint.refactor.tokens import ALL, NOTHING, Box, ClassToken, Instance, is_output
 from pipeline_lint.refactor.uses import Use
@@ -118,8 +118,12 @@ def _possible_consumers(machine: Machine, group: Group) -> Iterator[Doubt]:
     """Unpackings of as many values of something unknown, which may be the model or the loader."""
     is_dataset = group.is_dataset
     num_values = next(iter(group.sites)).num_values
+    homes = {producer.info.code.realm for producer in group.producers}
     for use in machine.uses.unknown_unpacks.values():
         if (use.node, use.kind) in machine.uses.uses or use.kind != "unpack":
+            continue
+        if use.code.realm is not FILES and homes.isdisjoint((FILES, use.code.realm)):
+            # In another notebook.
             continue
         assert isinstance(use.node, ast.Tuple | ast.List)
         if len(use.node.elts) != num_values or any(isinstance(each, ast.Starred) for each in use.node.elts):

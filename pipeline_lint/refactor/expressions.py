@@ -11,7 +11,7 @@ from pipeline_lint.facts import torch_api
 from pipeline_lint.refactor import library, narrowing
 from pipeline_lint.refactor.calling import Arguments, call, call_function
 from pipeline_lint.refactor.containers import elements_of, item_of
-from pipeline_lint.refactor.program import ClassInfo, ModuleCode
+from pipeline_lint.refactor.program import FILES, ClassInfo, ModuleCode
 from pipeline_lint.refactor.tokens import (
     EMPTY,
     JUST_NOTHING,
@@ -174,8 +174,16 @@ def attribute_of(evaluation: Evaluation, owner: Token, name: str) -> Value:
         case Function():
             return JUST_OPAQUE
     if owner is UNKNOWN:
-        return JUST_UNKNOWN | machine.read(("any", name), unit)
-    return JUST_OPAQUE | machine.read(("any", name), unit) if owner is OPAQUE else JUST_OPAQUE
+        return JUST_UNKNOWN | _attribute_of_any(evaluation, name)
+    return JUST_OPAQUE | _attribute_of_any(evaluation, name) if owner is OPAQUE else JUST_OPAQUE
+
+
+def _attribute_of_any(evaluation: Evaluation, name: str) -> Value:
+    """What the attribute of that name is of any object that the code may meet: not of those of other notebooks."""
+    machine, unit, realm = evaluation.machine, evaluation.unit, evaluation.code.realm
+    if realm is FILES:
+        return machine.read(("any", None, name), unit)
+    return machine.read(("any", realm, name), unit) | machine.read(("any", FILES, name), unit)
 
 
 def _method(evaluation: Evaluation, owner: Token, name: str) -> Token:

@@ -1,8 +1,8 @@
 """What the values of an output are called: by the code that makes them, by the code that takes them, by their author.
 
 Sources of names, the first that knows counts: the values as they are written, the variables that consumers unpack
-into, the docstring's section on what is returned. What is written as an operation, `torch.sigmoid(...)`, is called by
-what its consumers agree on first.
+into, the docstring's section on what is returned. What is written as an operation, `torch.sigmoid(...)`, or as a
+letter, `a`, is called by what its consumers agree on first.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def choose_names(
     called = [list(dict.fromkeys(name for names in written if (name := names[i]))) for i in range(num_values)]
     first = tuple(each[0] if len(each) == 1 else None for each in called)
     unpacked = _unpacked(uses, num_values)
-    first = _without_operations(first, unpacked)
+    first = _without_weak_names(first, unpacked)
     found = _completed(first, _agreed(unpacked, called), _documented(docstring, num_values))
     nameless = [index for index, name in enumerate(found) if name is None]
     disputed = next((index for index in nameless if len(called[index]) > 1), None)
@@ -82,12 +82,12 @@ def _contradiction(written: Sequence[Names]) -> tuple[str, int, int] | None:
     return None
 
 
-def _without_operations(first: Names, unpacked: Sequence[Names]) -> Names:
-    """The names without those of operations for which all consumers have one word that names no other value."""
+def _without_weak_names(first: Names, unpacked: Sequence[Names]) -> Names:
+    """The names without operations and letters for which the consumers have one word that names no other value."""
     names = list(first)
     for index, name in enumerate(first):
-        theirs = {each[index] for each in unpacked}
-        if name in NAMED_BY_OPERATION and len(theirs) == 1:
+        theirs = {each[index] for each in unpacked} - {None}
+        if name in NAMED_BY_OPERATION | _WORDLESS and len(theirs) == 1:
             (candidate,) = theirs
             if candidate and is_key(candidate) and candidate not in _WORDLESS and candidate not in first:
                 names[index] = None

@@ -27,7 +27,7 @@ from pipeline_lint.refactor.program import FunctionInfo, ModuleCode
 from pipeline_lint.refactor.reading import Reading
 from pipeline_lint.refactor.result_class import ResultClass
 from pipeline_lint.refactor.rewriting import CannotRewrite, Rewriting, outer_span, place_of
-from pipeline_lint.refactor.tokens import Box
+from pipeline_lint.refactor.tokens import JUST_NOTHING, JUST_UNKNOWN, Box, Value
 from pipeline_lint.refactor.uses import Use
 
 Key = tuple[str, str, str]
@@ -129,10 +129,10 @@ class NamedOutputs:
 
     def _rewrite(self, rewriting: Rewriting, group: Group, names: tuple[str, ...], style: Style) -> list[Doubt]:
         """Collects all edits; returns the uses that stay as they are."""
-        provable, doubts = _provable(group, style)
-        functions = _annotated(group, provable)
+        rewritten, doubts = _rewritten(group, style)
+        functions = _annotated(group, rewritten)
         constants = Constants(self._machine, rewriting, "SAMPLE" if group.is_dataset else "OUTPUT")
-        keys = self._keys(rewriting, constants, _Named(group, names, style, functions, provable))
+        keys = self._keys(rewriting, constants, _Named(group, names, style, functions, rewritten))
         for site in group.sites:
             _rewrite_site(rewriting, site, keys)
         own = {producer.function: producer.target.method for producer in group.producers}
@@ -143,7 +143,7 @@ class NamedOutputs:
             update_docstring(rewriting, function, names, keys.noun)
         kind = "tuple" if any(site.kind == "tuple" for site in group.sites) else "list"
         consumers = Consumers(rewriting, keys, noun=group.noun, kind=kind)
-        for use in provable:
+        for use in rewritten:
             doubt = _rewrite_use(consumers, use)
             if doubt is not None:
                 doubts.append(doubt)
@@ -182,12 +182,12 @@ class _Named:
     uses: Sequence[Use]
 
 
-def _provable(group: Group, style: Style) -> tuple[list[Use], list[Doubt]]:
-    """The uses of nothing but the group's outputs, and what the others may get besides.
+def _rewritten(group: Group, style: Style) -> tuple[list[Use], list[Doubt]]:
+    """The uses to rewrite, of nothing known but the group's outputs, and what some of the uses may get besides.
 
     Raises `CannotRewrite` where one of them takes another tuple apart, too, so that a fix would break it.
     """
-    provable, doubts = [], []
+    rewritten, doubts = [], []
     for use in group.uses:
         if use.kind == "len" and style is not Style.DATACLASS:
             # A dict has as many keys as the tuple had values.
@@ -198,9 +198,14 @@ def _provable(group: Group, style: Style) -> tuple[list[Use], list[Doubt]]:
         foreign = foreign_tokens(use, group) if use.kind != "return" else None
         if foreign is not None:
             doubts.append((place_of(use.code, use.node), foreign))
-        else:
-            provable.append(use)
-    return provable, doubts
+        if foreign is None or (use.kind in _NAMING and _besides(use, group) <= JUST_UNKNOWN):
+            # Of all that is known only ours gets to an unknown place: left as it is, it would break for sure.
+            rewritten.append(use)
+    return rewritten, doubts
+
+
+def _besides(use: Use, group: Group) -> Value:
+    return use.value - group.sites - JUST_NOTHING
 
 
 def _annotated(group: Group, uses: Iterable[Use]) -> list[FunctionInfo]:

@@ -18,6 +18,8 @@ from pipeline_lint.refactor.format_strings import UNPLACED, place_format_strings
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _LONGEST_WORD = 40
+FILES = "files"
+"""The realm of all files that can be imported."""
 
 
 @dataclass(eq=False, slots=True)
@@ -101,6 +103,8 @@ class ModuleCode:
         self.format_strings: list[ast.JoinedStr] = []
         self.chosen_names: dict[ast.stmt, dict[ast.AST, str]] = defaultdict(dict)
         """The new variables of fixes, by the statement and the target in whose place they stand."""
+        self.realm: ModuleCode | str = self if self.path.endswith(".ipynb") else FILES
+        """Where its objects can be met: those of a notebook, which nothing imports, in no other notebook."""
         self._is_ascii = self.text.isascii()
         self._format_strings: list[tuple[int, int, str]] | None = None
         _Definitions(self).read(tree)

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,7 +36,7 @@ outputs = Net()(1)
 low = outputs[OUTPUT_LOW]
 high = outputs[OUTPUT_HIGH]
 """
-NOTEBOOK = {
+NOTEBOOK: dict[str, Any] = {
     "cells": [
         {
             "cell_type": "code",
@@ -106,6 +107,43 @@ def test_the_diff_is_one_patch_that_git_applies(project: Path, lint: Callable[..
     assert b"outputs[OUTPUT_LOW]" in applied["notes.ipynb"]
     assert b'"3\\n"' in applied["notes.ipynb"]
     assert applied["train.py"].decode() == NAMED_USER
+
+
+def test_a_notebook_meets_no_models_of_another(project: Path) -> None:
+    """A series of lessons: each has its own `Encoder`, and functions that nothing calls."""
+    for name, names in (("1.ipynb", "hidden, cell"), ("2.ipynb", "outputs, hidden")):
+        source = f"""\
+from torch import nn
+
+class Encoder(nn.Module):
+    def forward(self, x):
+        {names} = self.rnn(x)
+        return {names}
+
+class Translator(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x):
+        {names} = self.encoder(x)
+        return hidden
+
+translator = Translator(Encoder())
+
+def translate(model, sentence):
+    {names} = model.encoder(sentence)
+    return hidden
+"""
+        notebook = {**NOTEBOOK, "cells": [{**NOTEBOOK["cells"][0], "source": source.splitlines(keepends=True)}]}
+        (project / name).write_text(json.dumps(notebook), encoding="utf-8")
+
+    report = fix_paths([project / "1.ipynb", project / "2.ipynb"], unsafe=True)
+
+    assert {Path(path).name for path in report.changed_paths} == {"1.ipynb", "2.ipynb"}
+    # What the function gets is not known, and the other lesson's `Encoder` it is not.
+    assert "outputs = model.encoder(sentence)\\n" in (project / "1.ipynb").read_text(encoding="utf-8")
+    assert check_paths([project / "1.ipynb", project / "2.ipynb"]).diagnostics == []
 
 
 def test_no_file_changes_when_one_of_them_cannot_be_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
