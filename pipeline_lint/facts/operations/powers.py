@@ -73,7 +73,9 @@ def _of_constant_exponent(operands: Operands, name: str, base: Value, exponent: 
     points = [(left, base.at_low if left == base.low else base.zero), (right, base.at_high)]
     if left < 0 < right:
         points.append((0.0, base.zero))
-    images = [(_power(point, power), evidence) for point, evidence in points]
+    # 0.333 beside a bfloat16 tensor is 0.33203125, or itself where a kernel computes in float32.
+    powers = dict.fromkeys(power if is_whole else each for each in results.in_kernel(exponent, working))
+    images = [(_power(point, each), evidence) for point, evidence in points for each in powers]
     if power < 0 and is_whole and power % 2 and left < 0 < right:
         images = [(-INFINITY, None), (INFINITY, base.zero)]
     if power < 0 and is_whole and power % 2 and right == 0:

@@ -229,8 +229,9 @@ def _floored(operands: Operands, name: str) -> Value:
     is_count = one.is_integer and other.is_integer and (one.is_count or other.is_count)
     low, high = exact.low, exact.high
     if not (results.is_whole(one) and results.is_whole(other)):
-        # The quotient may have been rounded over a whole number.
-        low = max(floats.next_below(low, exact.dtype), 0.0) if low >= 0 else floats.next_below(low, exact.dtype)
+        # The quotient may have been rounded over a whole number. One of -0.0 was negative before that.
+        below = floats.next_below(low, exact.dtype)
+        low = max(below, 0.0) if math.copysign(1.0, low) > 0 and low >= 0 else below
         high = min(floats.next_above(high, exact.dtype), 0.0) if high <= 0 else floats.next_above(high, exact.dtype)
     low = low if math.isinf(low) else math.floor(low)
     high = high if math.isinf(high) else math.ceil(high)

@@ -172,6 +172,17 @@ def working_dtype(dtype: str | None, *inputs: Value) -> str | None:
     return "float64" if inputs and all(each.kind == NUMBER for each in inputs) else dtype
 
 
+def in_kernel(value: Value, dtype: str | None) -> tuple[float, float]:
+    """The ends of an operand of a result of `dtype`.
+
+    Python's number beside a tensor is rounded first by the kernels that keep it in the tensor's dtype (torch's on the
+    CPU: 1e-7 becomes 1.0012e-7 in bfloat16), and taken as it is by those that compute in a wider one. Both are covered.
+    """
+    if value.kind != NUMBER:
+        return value.low, value.high
+    return min(value.low, floats.rounded(value.low, dtype)), max(value.high, floats.rounded(value.high, dtype))
+
+
 def limits_of(dtype: str | None) -> Limits:
     """Limits of a dtype; those of float32 where it is not known or holds whole numbers."""
     return LIMITS.get(dtype or floats.DEFAULT_DTYPE, LIMITS[floats.DEFAULT_DTYPE])

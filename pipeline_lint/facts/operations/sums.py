@@ -38,8 +38,9 @@ def added(operands: Operands, one: Value, other: Value) -> Value:
     """`one + other`."""
     dtype = results.result_dtype(one, other)
     working = results.working_dtype(dtype, one, other)
-    low = floats.rounded(_plus(one.low, other.low), working)
-    high = floats.rounded(_plus(one.high, other.high), working)
+    (one_low, one_high), (other_low, other_high) = (results.in_kernel(each, working) for each in (one, other))
+    low = floats.rounded(_plus(one_low, other_low), working)
+    high = floats.rounded(_plus(one_high, other_high), working)
     at_low = results.reached_together(one, one.at_low, other, other.at_low)
     at_high = results.reached_together(one, one.at_high, other, other.at_high)
     low, high = (-INFINITY if math.isnan(low) else low), (INFINITY if math.isnan(high) else high)
@@ -106,7 +107,8 @@ def subtracted(operands: Operands, one: Value, other: Value) -> Value:
     working = results.working_dtype(dtype, one, other)
     if same(one, other) and one.dtype == other.dtype and not one.is_constant and one is not UNKNOWN:
         return results.exactly(operands, "sub", 0.0, "the difference of a value and itself", one, other, dtype=dtype)
-    low, high = one.low - other.high, one.high - other.low
+    (one_low, one_high), (other_low, other_high) = (results.in_kernel(each, working) for each in (one, other))
+    low, high = one_low - other_high, one_high - other_low
     low, high = (-INFINITY if math.isnan(low) else low), (INFINITY if math.isnan(high) else high)
     at_low = results.reached_together(one, one.at_low, other, other.at_high)
     at_high = results.reached_together(one, one.at_high, other, other.at_low)
