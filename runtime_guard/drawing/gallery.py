@@ -39,19 +39,23 @@ class Tile:
     """What stands above each picture."""
 
 
-def draw_gallery(tiles: Sequence[Tile], title: str, legend: Sequence[tuple[str, Colour]] = ()) -> NDArray[Any]:
-    """About four columns of samples, or fewer where each has several pictures."""
+def draw_gallery(
+    tiles: Sequence[Tile], title: str, legend: Sequence[tuple[str, Colour]] = (), *, note: str = ""
+) -> NDArray[Any]:
+    """About four columns of samples, or fewer where each has several pictures. The note stands in place of a legend."""
     num_pictures = max(len(tile.pictures) for tile in tiles)
     num_lines = max(len(tile.lines) for tile in tiles)
     columns = max(1, min(len(tiles), 5 // num_pictures if num_pictures > 1 else 4))
     width = num_pictures * _SIDE + (num_pictures - 1) * 6
     above = 20 if any(tile.names for tile in tiles) else 0
     height = above + _SIDE + 10 + 19 * num_lines + 12
-    top = 48 + (26 if legend else 0)
-    key_width = sum(30 + text_width(text) + 16 for text, _ in legend)
+    top = 48 + (26 if legend or note else 0)
+    key_width = sum(30 + text_width(text) + 16 for text, _ in legend) + text_width(note)
     total = max(columns * (width + _GAP) + _GAP, text_width(title, 16) + 2 * _GAP, key_width + 2 * _GAP)
     canvas = Canvas(math.ceil(total), top + math.ceil(len(tiles) / columns) * height + 4)
     canvas.text(_GAP, 14, title, size=16)
+    if note:
+        canvas.text(_GAP, 53, note, colour=GREY, anchor="lm")
     x = float(_GAP)
     for text, colour in legend:
         canvas.box((x, 46, x + 14, 60), fill=colour)

@@ -33,6 +33,8 @@ from tests.runtime_guard.trainings import ALL, NUM_BATCHES, Run
 
 MONITORS = {type(monitor).__name__: type(monitor) for monitor in all_monitors()}
 KINDS = [kind for kind in ALL if kind != "lbfgs"]
+OF_PICTURES = {"GradCam"}
+"""Monitors that have nothing to say of the trainings here; tests/runtime_guard/test_samples.py has others."""
 
 
 def started(kind: str) -> Run:
@@ -149,7 +151,7 @@ def test_a_watched_run_is_bit_identical(kind: str, name: str) -> None:
             run.train(guard.watch(run.loader))
             validate(guard, run)
             guard.epoch_end(METRICS)
-    assert memory.rows
+    assert memory.rows or name in OF_PICTURES
     assert_same(everything(run), expected)
 
 
