@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -117,7 +117,7 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return Site(operation, forward.modules, forward.line, forward.stack, "backward", forward.event)
             # Python code within backward: a custom Function, or a hook.
             modules = forward.modules if forward else ()
-            return Site(name, modules, call.line, (), "backward")
+            return Site(name, modules, call.line, (), "backward", forward.event if forward else None)
         phase = "update" if self.is_update else "forward"
         site = Site(name, self._modules.current, call.line, user_stack(frame), phase)
         # A node is made before its operation is dispatched. The first operation after it is the node's own; those
@@ -141,6 +141,8 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._scalar = self.event_of(operation.tensors[0]) or self._scalar
             return
         bad: list[tuple[Tensor, Level]] = []
+        # What works in place has nothing bad to show any more for what it made finite.
+        overwritten = list(self._bad_inputs(operation, operation.levels)) if is_in_place else []
         for output in outputs:
             level = level_of(output)
             if level is Level.FINITE:
@@ -149,7 +151,10 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             else:
                 bad.append((output, level))
         if not bad:
-            self._note_absorption(operation)
+            levels = map(level_of, operation.tensors)
+            for cause in overwritten or self._bad_inputs(operation, levels):
+                for event in ancestors(cause):
+                    event.absorber = event.absorber or operation.name.rstrip("_")
             return
         if not is_in_place:
             operation.levels = [level_of(tensor) for tensor in operation.tensors]
@@ -160,13 +165,11 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._memory.set_producer(output, operation.name)
             self._memory.write(output, event)
 
-    def _note_absorption(self, operation: Operation) -> None:
-        for tensor in operation.tensors:
-            if self._memory.has_bad(tensor):
-                level = level_of(tensor)
-                if level is not Level.FINITE:
-                    for event in ancestors(self._cause_of(tensor, level)):
-                        event.absorber = event.absorber or operation.name
+    def _bad_inputs(self, operation: Operation, levels: Iterable[Level]) -> Iterator[Event]:
+        """What made those inputs bad that are; `levels` are the inputs'."""
+        for tensor, level in zip(operation.tensors, levels, strict=False):
+            if level is not Level.FINITE and self._memory.has_bad(tensor):
+                yield self._cause_of(tensor, level)
 
     def _event_from(self, operation: Operation, level: Level) -> Event:
         highest = max(operation.levels, default=Level.FINITE)

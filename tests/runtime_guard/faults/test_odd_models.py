@@ -231,6 +231,23 @@ def in_place() -> Odd:
     return Odd(model, lambda x, s: model["rnn"](x, s).pow(2).mean(), "div", "rnn", "TRN206")
 
 
+class Hiding(nn.Module):
+    """An activation in place writes finite numbers over infinite ones: only backward comes to NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        gate = torch.log(self.linear(x).sigmoid() * scale)  # the fault
+        return x + F.relu(gate + 1, inplace=True)
+
+
+def hidden_in_place() -> Odd:
+    model = nn.ModuleDict({"stem": nn.Linear(8, 8), "gate": Hiding()})
+    return Odd(model, lambda x, s: model["gate"](model["stem"](x), s).pow(2).mean(), "log", "gate", "TRN204")
+
+
 class Region(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -266,7 +283,7 @@ ODDS = {
     made.__name__: made
     for made in (
         graph, experts, actor_critic, contrastive, functional, custom_function, checkpointed, checkpointed_reentrant,
-        masked_attention, in_place, compiled_module, penalty,
+        masked_attention, in_place, hidden_in_place, compiled_module, penalty,
     )
 }  # fmt: skip
 
