@@ -34,7 +34,7 @@ def arguments_for(folder: Path, *, host: str, port: int, more: Sequence[str] = (
 def serve(arguments: Sequence[str]) -> int:
     """Runs TensorBoard until it is interrupted, and returns its exit code. Raises `DashboardError`."""
     try:
-        from tensorboard import program  # type: ignore[import-untyped]
+        from tensorboard import program
     except ImportError as error:
         raise DashboardError(
             f"TensorBoard cannot be imported ({error}); install it with: pip install 'pipeline-lint[guard]'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,13 @@ class Health:
         """Old or new, never half. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         working = folder / f".{FILE}-{os.getpid()}"
-        working.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
-        working.replace(folder / FILE)
+        try:
+            working.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
+            working.replace(folder / FILE)
+        except OSError:
+            with contextlib.suppress(OSError):
+                working.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def read(cls, folder: Path) -> Health | None:

@@ -77,4 +77,5 @@ class RunFolder:
     def _warn_once(self, text: str) -> None:
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(f"runtime_guard: {text}; training goes on", GuardWarning, stacklevel=4)
+            text = f"runtime_guard: {text}; training goes on, and what else fails there is not told"
+            warnings.warn(text, GuardWarning, stacklevel=4)

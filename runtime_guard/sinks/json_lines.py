@@ -37,7 +37,7 @@ class JsonLines:
         if self._file is None:
             self._file = self._opened()
         row = {"step": step, **{key: self._plain(key, value, step) for key, value in readings.items()}}
-        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        _write_all(self._file, json.dumps(row, allow_nan=False).encode() + b"\n")
 
     def close(self) -> None:
         """Closes the file."""
@@ -78,6 +78,18 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
             except ValueError:
                 continue
             yield _infinite(row)
+
+
+def _write_all(file: BinaryIO, line: bytes) -> None:
+    """All of a line, or nothing: a full disk takes a part first, and says so when it is asked to take the rest."""
+    start = file.seek(0, 2)
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 def _write_png(path: Path, pixels: Any) -> None:

@@ -351,3 +351,35 @@ def test_a_folder_without_permission_costs_one_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="training goes on") as caught:
         training.train([*good(1), bad(), *good(1), bad()])
     assert sum("could not be written" in str(item.message) for item in caught) == 1
+
+
+FULL_DISK = """\
+import hashlib, resource, signal, sys
+from pathlib import Path
+from runtime_guard.monitors.loss import Loss
+from tests.runtime_guard.shown_run import train
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+guard = train(Path(sys.argv[1]), epochs=2, num_samples=48, monitors=[Loss()], has_black=True)
+parameters = b"".join(p.detach().numpy().tobytes() for p in guard._tracked.models[""].parameters())
+print(len(guard.incidents), hashlib.blake2b(parameters).hexdigest())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no limits of file sizes")
+def test_a_full_disk_costs_one_warning_and_not_a_step(tmp_path: Path) -> None:
+    """No file may grow beyond a size, which the system says as it does that there is no space left."""
+    seen = set()
+    for limit in (10**9, 500, 100):
+        folder = tmp_path / str(limit)
+        done = python(ROOT, "-c", FULL_DISK, str(folder), str(limit))
+        assert done.returncode == 0, done.stderr
+        seen.add(done.stdout)
+        assert done.stderr.count("GuardWarning") == (limit < 10**9)
+        assert "Traceback" not in done.stderr
+        lines = (folder / "readings.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        assert all(json.loads(line) and line.endswith("\n") for line in lines)
+        assert not list(folder.rglob(".*"))
+    assert len(seen) == 1
