@@ -108,6 +108,10 @@ def _with_replay(
 ) -> Incident:
     if not is_complete:
         notes.append("the loop was left during the replay")
+    births = session.births
+    if births.failure is not None:
+        operations = f"{births.num_missed} operation{'' if births.num_missed == 1 else 's'}"
+        notes.append(f"the replay could not look at {operations}: {type(births.failure).__name__}: {births.failure}")
     equal = _losses_equal(suspicion, session) if is_complete else None
     target = _target(session)
     if target is None:

@@ -65,13 +65,13 @@ class Watcher:
     def open(self) -> None:
         """Starts listening to `backward` and scalers."""
         if not self._is_open:
-            taps.listen(self.hooks)
+            taps.listen(self.hooks.shield)
             self.hooks.panel.open()
             self._is_open = True
 
     def close(self) -> None:
         """Stops listening."""
-        taps.unlisten(self.hooks)
+        taps.unlisten(self.hooks.shield)
         self._is_open = False
         self.hooks.drop_scaled()
 
@@ -144,6 +144,9 @@ class Watcher:
 
     def begin_micro_batch(self, batch: object, number: int) -> None:
         """The loop body is about to run with this batch."""
+        self.hooks.shield.run(lambda: self._begin_micro_batch(batch, number), None)
+
+    def _begin_micro_batch(self, batch: object, number: int) -> None:
         window, rng = self.hooks.window, None
         if window is None:
             window = self.hooks.window = self._new_window()
@@ -157,6 +160,9 @@ class Watcher:
 
     def end_micro_batch(self) -> None:
         """The loop body has run. Afterwards `suspicion` says whether something is wrong."""
+        self.hooks.shield.run(self._end_micro_batch, None)
+
+    def _end_micro_batch(self) -> None:
         hooks = self.hooks
         window = hooks.window
         if hooks.replay is None:
@@ -191,6 +197,9 @@ class Watcher:
 
     def finish_epoch(self) -> None:
         """The loader is exhausted: nothing may stay on its way. Waits."""
+        self.hooks.shield.run(self._finish_epoch, None)
+
+    def _finish_epoch(self) -> None:
         if self.suspicion is None:
             self.hooks.settle(wait=True)
         if self.suspicion is None:

@@ -49,6 +49,10 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._scalar: Event | None = None
         self._is_paused = False
         self._lock = threading.RLock()
+        self.num_missed = 0
+        """Operations that could not be looked at."""
+        self.failure: Exception | None = None
+        """What kept the first of them from being looked at."""
 
     def add_source(self, kind: str, names: tuple[str, ...], tensor: Tensor) -> None:
         """Tells what a tensor is that was there before the step; a later one with the same memory comes first."""
@@ -87,19 +91,39 @@ class BirthWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._is_paused or len(self.events) >= _MAX_EVENTS:
             return func(*args, **kwargs)
         with self._lock:
-            name = func.overloadpacket.__name__ if hasattr(func, "overloadpacket") else str(func)
             frame = frame_above(1)
-            site = self._note_site(name, frame)
-            if getattr(func, "is_view", False):
+            try:
+                operation, written = self._note_call(func, args, kwargs, frame)
+            except Exception as error:
+                self._missed(error)
                 return func(*args, **kwargs)
-            written = written_arguments(func, args, kwargs)
-            operation = Operation(name, str(func), (args, kwargs), site)
-            if written:
-                self._look_at_inputs(operation)
             result = func(*args, **kwargs)
-            outputs = written or [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-            self._note_outputs(operation, outputs, is_in_place=bool(written))
+            if operation is not None:
+                try:
+                    outputs = written or [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+                    self._note_outputs(operation, outputs, is_in_place=bool(written))
+                except Exception as error:
+                    self._missed(error)
             return result
+
+    def _note_call(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType | None
+    ) -> tuple[Operation | None, list[Tensor]]:
+        """An operation that is about to run, and what of its arguments it writes to; None for one that only looks."""
+        name = func.overloadpacket.__name__ if hasattr(func, "overloadpacket") else str(func)
+        site = self._note_site(name, frame)
+        if getattr(func, "is_view", False):
+            return None, []
+        written = written_arguments(func, args, kwargs)
+        operation = Operation(name, str(func), (args, kwargs), site)
+        if written:
+            self._look_at_inputs(operation)
+        return operation, written
+
+    def _missed(self, error: Exception) -> None:
+        """An operation could not be looked at: an odd kind of tensor, say. The body's own result is what it is."""
+        self.num_missed += 1
+        self.failure = self.failure or error
 
     def _note_site(self, name: str, frame: FrameType | None) -> Site:
         """Where the operation was called; for one of the autograd engine, where its forward operation was."""

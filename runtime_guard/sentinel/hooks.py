@@ -13,9 +13,11 @@ from runtime_guard.loops.step import Suspicion, Window
 from runtime_guard.policy import Retries
 from runtime_guard.readings.panel import Panel
 from runtime_guard.replay.session import ReplayedError, ReplaySession
+from runtime_guard.sentinel import taps
 from runtime_guard.sentinel.gate import Gate
 from runtime_guard.sentinel.inspection import Found, Inspection, has_half
 from runtime_guard.sentinel.sentinel import Finding
+from runtime_guard.sentinel.shield import Shield
 from runtime_guard.settings import Settings
 from runtime_guard.state import Snapshot, Tracked
 
@@ -51,17 +53,26 @@ class Hooks:
         self._scale: Tensor | None = None
         self._in_scaler: Optimizer | None = None
         self._evaluated: dict[str, Snapshot] = {}
-        self._gates = [Gate(optimizer, name, self) for name, optimizer in tracked.named_optimizers.items()]
+        self.shield = Shield(self)
+        """What torch's hooks are told to call."""
+        self._gates = [Gate(optimizer, name, self.shield) for name, optimizer in tracked.named_optimizers.items()]
 
     def add_optimizer(self, name: str, optimizer: Optimizer) -> None:
         """One that the script made after the guard."""
         self._tracked.named_optimizers[name] = optimizer
-        self._gates.append(Gate(optimizer, name, self))
+        self._gates.append(Gate(optimizer, name, self.shield))
 
     def detach(self) -> None:
         """Takes the hooks off the optimizers."""
         for gate in self._gates:
             gate.close()
+
+    def give_up(self) -> None:
+        """Forgets the step that is going on. The gates stay: an optimizer may be going through its hooks right now."""
+        self.window, self.suspicion, self.later = None, None, []
+        self._scaled, self._in_scaler = [], None
+        taps.unlisten(self.shield)
+        self.inspection.early.end()
 
     def drop_scaled(self) -> None:
         """Forgets losses that were multiplied by a scale; the loop body is over."""
@@ -99,12 +110,12 @@ class Hooks:
         if isinstance(gate.optimizer, LBFGS):
             self._evaluated[gate.name] = Snapshot(self._tracked, {gate.name: gate.optimizer}, shallow_lists=True)
 
-    def after_update(self, gate: Gate) -> None:
-        self._look_after_update(gate)
+    def updated(self, gate: Gate) -> None:
+        """Tells that an update is over. What that comes to is the user's to hear."""
         if self.on_updated is not None and self.replay is None and self._in_scaler is None:
             self.on_updated(gate.name)
 
-    def _look_after_update(self, gate: Gate) -> None:
+    def after_update(self, gate: Gate) -> None:
         evaluated = self._evaluated.pop(gate.name, None)
         if self.replay is not None or (self.suspicion is not None and gate.is_withheld):
             if evaluated is not None:

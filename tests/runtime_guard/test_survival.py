@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pickle
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from runtime_guard import Guard, IncidentWarning, Settings, TrainingIncident
 from runtime_guard.health import Health
+from runtime_guard.replay.births import BirthWatch
+from runtime_guard.run_folder import GuardWarning
 from runtime_guard.sinks.json_lines import read_rows
 from tests.runtime_guard.processes import ROOT, fresh_python, python
 
@@ -257,6 +260,68 @@ def test_an_exception_in_the_loop_is_the_loops_own_and_training_can_go_on(kind: 
     del caught, error
     training.train(good(2))
     assert is_guarding(training)
+
+
+def test_an_operation_that_cannot_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The replay's own mistake neither ends it nor changes what it comes to."""
+    original = BirthWatch._note_outputs
+
+    def note(self: BirthWatch, operation: Any, outputs: Any, *, is_in_place: bool) -> None:
+        if operation.name == "ones_like":
+            raise NotImplementedError("no such tensor")
+        original(self, operation, outputs, is_in_place=is_in_place)
+
+    monkeypatch.setattr(BirthWatch, "_note_outputs", note)
+    training = Training()
+    with pytest.raises(TrainingIncident) as caught:
+        training.train([*good(1), bad()])
+    incident = caught.value.incident
+    assert incident.birth is not None
+    assert incident.birth.kind == "input"
+    assert "the replay could not look at 1 operation: NotImplementedError: no such tensor" in incident.notes
+    assert incident.is_replay_bit_equal
+
+
+MISTAKES = {
+    "begins a step": ("loops.watcher.Watcher", "_begin_micro_batch"),
+    "copies the state": ("state.LightState", "__init__"),
+    "ends a step": ("loops.watcher.Watcher", "_end_micro_batch"),
+    "hears of backward": ("sentinel.hooks.Hooks", "backward_from"),
+    "hears that backward is over": ("sentinel.hooks.Hooks", "after_backward"),
+    "looks at gradients": ("sentinel.inspection.Inspection", "gradients"),
+    "looks at the updated parameters": ("sentinel.inspection.Inspection", "are_parameters_due"),
+    "settles": ("sentinel.inspection.Inspection", "settle"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_of_the_guards_ends_the_watching_and_not_the_training(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Training(settings=Settings(enabled=False))
+    for _ in range(2):
+        expected.train(good(4))
+    owner, method = MISTAKES[name]
+    calls = []
+    original = getattr(pkgutil.resolve_name(f"runtime_guard.{owner}"), method)
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise IndexError("a mistake")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(f"runtime_guard.{owner}.{method}", fail)
+    training = Training()
+    with pytest.warns(GuardWarning, match="no longer watches this training.* IndexError: a mistake, at .*py") as caught:
+        training.train(good(4))
+    assert len(caught) == 1
+    training.train(good(4))
+    training.guard.close()
+    assert len(calls) >= 3
+    assert all(torch.equal(a, b) for a, b in zip(training.state().values(), expected.state().values(), strict=True))
+    assert not training.guard.incidents
+    assert no_trace_is_left()
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
