@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(tmp_path: Path) -> No
     own = [str(item.message) for item in caught if item.category is GuardWarning]
     assert len(own) == 1
     assert "could not be written to" in own[0]
-    assert own[0].endswith("training goes on")
+    assert "training goes on" in own[0]
 
 
 SCRIPT = """
