@@ -260,3 +260,139 @@ def train(seed=0):
     exact = outcome(SETUP + code.replace("torch.autocast(", "torch.autocast(enabled=False, device_type="))
     assert scaled[-1] == pytest.approx(exact[-1], rel=0.05)
     assert unscaled[-1] > 2 * exact[-1]
+
+
+def test_the_names_that_torch_has_now_compute_the_same() -> None:
+    code = """\
+from torch.cpu.amp import autocast
+from torch.cuda.amp import GradScaler
+
+
+def train():
+    model, batches = parts()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scaler = GradScaler()
+    history = []
+    for x, target in batches:
+        optimizer.zero_grad()
+        with autocast(dtype=torch.bfloat16):
+            loss = F.mse_loss(model(x), target)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        history.append(loss.item())
+    return history
+"""
+    assert ".cpu.amp" not in fixed("TRN307", code)
+    assert ".cuda.amp" not in fixed("TRN307", code)
+    before, after = outcome(SETUP + code), outcome(fixed("TRN307", code))
+    assert before == after
+    assert before != outcome(SETUP + code.replace("bfloat16", "float32"))
+
+
+def test_a_training_without_anomaly_detection_computes_the_same() -> None:
+    code = """\
+torch.autograd.set_detect_anomaly(True)
+
+
+def train():
+    model, batches = parts()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    history = []
+    for x, target in batches:
+        with torch.autograd.detect_anomaly():
+            optimizer.zero_grad()
+            loss = F.mse_loss(model(x), target)
+            loss.backward()
+            optimizer.step()
+        history.append(loss.item())
+    return history, model[0].weight.tolist()
+"""
+    try:
+        before = outcome(SETUP + code)
+        assert torch.is_anomaly_enabled()
+    finally:
+        torch.autograd.set_detect_anomaly(False)
+    after = outcome(fixed("TRN406", code))
+    assert not torch.is_anomaly_enabled()
+    assert before == after
+
+
+def test_a_scheduler_waits_for_the_steps_that_the_scaler_leaves_out() -> None:
+    """Of six steps the first two overflow: scaled, they are beyond float32."""
+    code = """\
+def train():
+    weight = torch.tensor([1.0], requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=100)
+    rates, values = [], []
+    for _ in range(6):
+        optimizer.zero_grad()
+        rates.append(optimizer.param_groups[0]["lr"])
+        scaler.scale(weight.sum() * 4).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        scheduler.step()
+        values.append(weight.item())
+    return rates, values
+"""
+    (early, _), (rates, values) = outcome(SETUP + code), outcome(fixed("TRN309", code))
+    num_left_out = values.count(1.0)
+    assert 0 < num_left_out < 4
+    assert early == [0.5**step for step in range(6)]
+    assert rates == [*[1.0] * num_left_out, *(0.5**step for step in range(6 - num_left_out))]
+
+
+def test_bfloat16_needs_no_scaler() -> None:
+    """Scales are powers of two: without one, as long as nothing overflows, each number is the same."""
+    code = """\
+def train():
+    model, batches = parts()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scaler = torch.amp.GradScaler("cpu")
+    history = []
+    for x, target in batches:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = F.mse_loss(model(x), target)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        history.append(loss.item())
+    return history, model[0].weight.tolist(), scaler.is_enabled()
+"""
+    (before, weight, was_on), (after, weight_after, is_on) = outcome(SETUP + code), outcome(fixed("TRN310", code))
+    assert (before, weight) == (after, weight_after)
+    assert (was_on, is_on) == (True, False)
+
+
+CLASSIFYING = """\
+def train(seed=0):
+    torch.manual_seed(seed)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    x = torch.randn(64, 4)
+    target = x[:, :3].argmax(dim=1)
+    for _ in range(60):
+        optimizer.zero_grad()
+        scores = model(x)
+        loss = LOSS
+        loss.backward()
+        optimizer.step()
+    return F.cross_entropy(model(x), target).item()
+"""
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "F.cross_entropy(torch.softmax(scores, dim=1), target)",
+        "F.cross_entropy(F.log_softmax(scores, dim=1).softmax(dim=1), target)",
+        "F.binary_cross_entropy_with_logits(torch.sigmoid(scores), F.one_hot(target, 3).float())",
+    ],
+)
+def test_a_loss_that_is_given_logits_learns_faster(loss: str) -> None:
+    code = CLASSIFYING.replace("LOSS", loss)
+    before, after = outcome(SETUP + code), outcome(fixed("TRN407", code))
+    assert after < 0.8 * before
