@@ -45,7 +45,7 @@ def draw_gallery(
     """About four columns of samples, or fewer where each has several pictures. The note stands in place of a legend."""
     num_pictures = max(len(tile.pictures) for tile in tiles)
     num_lines = max(len(tile.lines) for tile in tiles)
-    columns = max(1, min(len(tiles), 5 // num_pictures if num_pictures > 1 else 4))
+    columns = max(1, min(len(tiles), 6 // num_pictures if num_pictures > 1 else 4))
     width = num_pictures * _SIDE + (num_pictures - 1) * 6
     above = 20 if any(tile.names for tile in tiles) else 0
     height = above + _SIDE + 10 + 19 * num_lines + 12
