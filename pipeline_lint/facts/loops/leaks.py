@@ -22,7 +22,8 @@ from pipeline_lint.facts.modules import Modules
 from pipeline_lint.facts.trained_code import is_test_code
 from pipeline_lint.source import Source
 
-_COLLECTING = frozenset({"append", "extend", "insert", "add"})
+_COLLECTING = {"append": 1, "extend": 1, "insert": 2, "add": 1}
+"""Methods of lists and sets, with how many arguments they take."""
 _FOR_NUMBERS = re.compile(r"^(np|numpy)\.(sum|mean|average|argmax|argmin|array|min|max|median|std)$")
 _LOSS_CALL = re.compile(r"loss|criterion", re.IGNORECASE)
 
@@ -67,8 +68,10 @@ class _Finder:
         for call in self._source.nodes(cst.Call):
             match call:
                 case cst.Call(
-                    func=cst.Attribute(value=holder, attr=cst.Name(value=name)), args=[*_, cst.Arg(value=value)]
-                ) if name in _COLLECTING:
+                    func=cst.Attribute(value=holder, attr=cst.Name(value=name)),
+                    args=[*_, cst.Arg(value=value)] as arguments,
+                ) if len(arguments) == _COLLECTING.get(name) and not self._names.resolve(holder):
+                    # A tracker that is imported detaches what it is given, or is looked at where it stands.
                     kept = list(self._kept(call, holder, value, "appended to"))
                     yield from kept or self._for_numbers(call, holder, value)
 
