@@ -10,7 +10,7 @@ from pipeline_lint.facts.code.names import join_path
 from pipeline_lint.refactor.calling import Arguments, call, call_function, note_handed, placeholder
 from pipeline_lint.refactor.containers import elements_of
 from pipeline_lint.refactor.expressions import attribute_of, evaluate, evaluate_key, global_value
-from pipeline_lint.refactor.library import hold
+from pipeline_lint.refactor.library.modules import hold
 from pipeline_lint.refactor.tokens import (
     EMPTY,
     JUST_OPAQUE,

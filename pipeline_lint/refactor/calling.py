@@ -6,7 +6,6 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline_lint.refactor import library
 from pipeline_lint.refactor.containers import call_method, elements_of
 from pipeline_lint.refactor.format_strings import UNPLACED
 from pipeline_lint.refactor.program import ClassInfo, FunctionInfo
@@ -173,16 +172,23 @@ def _call_token(evaluation: Evaluation, token: Token, arguments: Arguments, node
         case Method(receiver, name):
             if isinstance(receiver, Box) and name == "sort":
                 items = machine.read_items(receiver, evaluation.unit)
-                library.compare(evaluation, items, arguments, node)
+                from pipeline_lint.refactor.library.iteration import compare
+
+                compare(evaluation, items, arguments, node)
                 return JUST_NOTHING
             if isinstance(receiver, Box):
                 if name in ("update", "_replace"):
                     for keyword, value in arguments.keywords.items():
                         machine.write_item(receiver, keyword, value)
                 return call_method(evaluation, receiver, name, arguments.values, node)
-            return library.call_inherited(evaluation, receiver, name, arguments, node)
+            from pipeline_lint.refactor.library.modules import call_inherited
+
+            return call_inherited(evaluation, receiver, name, arguments, node)
         case External(path):
-            return library.call_external(evaluation, path, arguments, node)
+            # It calls back.
+            from pipeline_lint.refactor.library.calls import call_external
+
+            return call_external(evaluation, path, arguments, node)
     if token is UNKNOWN or token is OPAQUE:
         hand_over(evaluation, arguments, "code that is not known here" if token is UNKNOWN else _called(node))
         _call_back(evaluation, arguments)
@@ -335,7 +341,9 @@ def call_instance(
         method = machine.method(info, name)
         if method is not None:
             return call_function(evaluation, method, frozenset({token}), arguments)
-    chain = library.chain_of(evaluation, info)
+    from pipeline_lint.refactor.library.modules import chain_of
+
+    chain = chain_of(evaluation, info)
     if chain:
         return call(evaluation, chain, arguments, node)
     return machine.default_attribute(info)

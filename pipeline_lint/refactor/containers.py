@@ -60,7 +60,7 @@ def elements_of_instance(evaluation: Evaluation, token: Instance) -> Value:
     method = machine.method(token.info, "__getitem__")
     if method is not None:
         return call_function(evaluation, method, frozenset({token}), None)
-    from pipeline_lint.refactor.library import chain_of
+    from pipeline_lint.refactor.library.modules import chain_of
 
     return elements_of(evaluation, chain_of(evaluation, token.info), None) | machine.default_attribute(token.info)
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from pipeline_lint.facts import torch_api
-from pipeline_lint.refactor import library, narrowing
+from pipeline_lint.refactor import narrowing
 from pipeline_lint.refactor.calling import Arguments, call, call_function
 from pipeline_lint.refactor.containers import elements_of, item_of
+from pipeline_lint.refactor.library import modules, reflection
 from pipeline_lint.refactor.program import FILES, ClassInfo, ModuleCode
 from pipeline_lint.refactor.tokens import (
     EMPTY,
@@ -154,7 +155,7 @@ def attribute_of(evaluation: Evaluation, owner: Token, name: str) -> Value:
                 return frozenset({machine.function(method, bound)})
             return _class_attribute(evaluation, info, name) or JUST_OPAQUE
         case ModuleToken(code) if name == "__dict__":
-            return library.namespace(evaluation, code, code.tree)
+            return reflection.namespace(evaluation, code, code.tree)
         case ModuleToken(code):
             value = global_value(evaluation, code, name)
             submodule = machine.find_module("." + name, code) if not value else None
@@ -206,12 +207,12 @@ def _attribute_of_instance(evaluation: Evaluation, owner: Token, info: ClassInfo
         if isinstance(each, ClassInfo):
             value |= machine.read(("attribute", each, name), unit)
             if not is_assigned:
-                value |= machine.read(("attribute", each, library.ANY_NAME), unit)
+                value |= machine.read(("attribute", each, modules.ANY_NAME), unit)
     if value:
         return value
     if name in ("_modules", "__dict__"):
         return _held(evaluation, info, name)
-    if name in library.INHERITED_METHODS and machine.external_bases(info) and not is_assigned:
+    if name in modules.INHERITED_METHODS and machine.external_bases(info) and not is_assigned:
         return frozenset({_method(evaluation, owner, name)})
     if not is_assigned and name == "datasets":
         box = machine.box("list", info.code, info.node, part="datasets")
@@ -227,7 +228,7 @@ def _held(evaluation: Evaluation, info: ClassInfo, name: str) -> Value:
     """The dict of an object's modules, or of its attributes."""
     machine = evaluation.machine
     box = machine.box("dict", info.code, info.node, part=name)
-    machine.write_item(box, None, library.held_by(evaluation, info, deep=False) | JUST_OPAQUE)
+    machine.write_item(box, None, modules.held_by(evaluation, info, deep=False) | JUST_OPAQUE)
     return frozenset({box})
 
 
@@ -247,7 +248,7 @@ def _attribute_of_super(evaluation: Evaluation, info: ClassInfo, bound: Value, n
         method = machine.method(start, name, after=info)
         if method is not None:
             value |= {machine.function(method, frozenset({token}))}
-        elif name in library.INHERITED_METHODS:
+        elif name in modules.INHERITED_METHODS:
             value |= {_method(evaluation, token, name)}
         else:
             value |= {OPAQUE}

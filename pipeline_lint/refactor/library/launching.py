@@ -8,25 +8,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipeline_lint.refactor import calling
 from pipeline_lint.refactor.containers import elements_of
+from pipeline_lint.refactor.library import Handler
 from pipeline_lint.refactor.tokens import EMPTY, JUST_NOTHING, JUST_OPAQUE, Value
 
 if TYPE_CHECKING:
     from pipeline_lint.refactor.evaluation import Evaluation
-
-Handler = Callable[["Evaluation", calling.Arguments, ast.AST], Value]
-
-
-def launcher(path: str) -> Handler | None:
-    """What handles a call of this path, if it launches a function."""
-    for pattern, handler in _LAUNCHERS:
-        if pattern.search(path):
-            return handler
-    return None
 
 
 def _started(evaluation: Evaluation, arguments: calling.Arguments, node: ast.AST) -> Value:
@@ -85,7 +75,7 @@ def _take_apart(evaluation: Evaluation, given: calling.Arguments, args: Value, k
 
 
 _POOL = r"(Pool|ThreadPool|PoolExecutor|ProcessPoolExecutor|ThreadPoolExecutor)\(\)"
-_LAUNCHERS: tuple[tuple[re.Pattern[str], Handler], ...] = (
+BY_PATTERN: tuple[tuple[re.Pattern[str], Handler], ...] = (
     (re.compile(r"^(torch\.)?(multiprocessing|threading)\.(\w+\.|\w+\(\)\.)*(Process|Thread)$"), _started),
     (re.compile(r"^torch\.multiprocessing\.(\w+\.)*(spawn|start_processes)$"), _spawned),
     (re.compile(r"^accelerate\.(\w+\.)*(notebook_launcher|debug_launcher)$"), _launched),
