@@ -101,5 +101,11 @@ def _task(scores: Any, targets: Any) -> Task:
 
 
 def _are_labels(targets: Tensor) -> bool:
-    """Floats may be labels too: binary cross entropy wants them. Whether they are is not asked, it would wait."""
-    return targets.dtype != torch.complex64
+    """Whether these may say yes or no. Floats may, too: binary cross entropy wants them, of smoothed labels as well.
+
+    Those on a GPU are not looked at, because that would wait; on the host they are read without a word to torch.
+    """
+    if not targets.is_floating_point() or targets.device.type != "cpu" or targets.dtype is torch.bfloat16:
+        return not targets.is_complex()
+    values = targets.numpy()
+    return bool(((values >= 0) & (values <= 1)).all())

@@ -112,3 +112,15 @@ def test_samples_that_do_not_belong_together_are_refused() -> None:
         with pytest.raises(ValueError, match="scores has 9 samples, expected 10"):
             guard.samples(torch.zeros(9, 2), torch.zeros(len(x), dtype=torch.long))
     guard.close()
+
+
+def test_numbers_that_are_no_labels_are_no_task_of_yes_or_no() -> None:
+    scores = torch.randn(4)
+    for targets in (torch.tensor([0.0, 1, 1, 0]), torch.tensor([0.05, 0.95, 0.5, 0]), torch.tensor([0, 1, 1, 0])):
+        assert samples_of(scores, targets, phase="train", epoch=0, step=0).task == "binary"
+    for targets in (
+        torch.tensor([0.0, 1, 2.5, 0]),
+        torch.tensor([-0.3, 1, 0, 0]),
+        torch.tensor([[21.0], [3], [4], [5]]),
+    ):
+        assert samples_of(scores, targets, phase="train", epoch=0, step=0).task == "other"
